@@ -1,0 +1,1 @@
+"""Keep real servers in step with a Django database."""
