@@ -78,6 +78,8 @@ class Host:
     sudo: bool = False
     #: Pinned public keys, one ``type base64`` each; ``@cert-authority`` in front of an authority.
     host_keys: tuple[str, ...] = ()
+    #: The row of the server, given to Python calls as their last argument.
+    server: object | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
