@@ -121,7 +121,7 @@ class LeaseLost(OrchestrationError):
 
 
 class ForeignInstallation(OrchestrationError):
-    """This database belongs to another installation."""
+    """The database belongs to another installation."""
 
 
 class PayloadUnreadable(OrchestrationError):
