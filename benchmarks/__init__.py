@@ -1,0 +1,1 @@
+"""Measurements against the budgets and against other tools: ``python -m benchmarks [topic…]``."""
