@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.conf import settings as django_settings
+from django.core import mail
 
 T = TypeVar("T")
 
@@ -88,6 +89,11 @@ class Options:
 options = Options()
 
 
-def names() -> frozenset[str]:
-    """Return the full names of all settings, prefix included."""
-    return frozenset(value.name for value in vars(Options).values() if isinstance(value, Setting))
+def declared() -> dict[str, Setting[Any]]:  # Any: each has a type of its own
+    """Return all settings by their full names, prefix included, in the order of this file."""
+    return {value.name: value for value in vars(Options).values() if isinstance(value, Setting)}
+
+
+def is_testing() -> bool:
+    """Tell whether Django's test environment is set up: then mails are kept in ``mail.outbox``."""
+    return hasattr(mail, "outbox")
