@@ -1,0 +1,1 @@
+"""A small hosting panel that shows how orchestration is used."""
