@@ -133,7 +133,7 @@ def run(listener, channel, command):
     listener.processes.discard(process)
     with suppress(OSError, EOFError):  # the client may be gone
         channel.send_exit_status(status if status >= 0 else 128 - status)
-    channel.close()
+        channel.close()
 
 
 def spawn(host, command):
