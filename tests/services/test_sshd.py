@@ -38,12 +38,10 @@ def test_a_stopped_host_refuses_and_a_started_one_answers_again(sshd):
 
 
 def test_stopping_ends_what_runs(sshd):
-    with subprocess.Popen(
-        ["ssh", "-F", "none", "-i", sshd.key, "-p", str(sshd.port), "-o", "BatchMode=yes"]
-        + ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
-        + [f"{sshd.user}@{sshd.address}", "echo $$; exec sleep 60"],
-        stdout=subprocess.PIPE,
-    ) as client:
+    options = "-F none -o BatchMode=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR".split()
+    options += ["-i", str(sshd.key), "-p", str(sshd.port), "-o", "UserKnownHostsFile=/dev/null"]
+    command = ["ssh", *options, f"{sshd.user}@{sshd.address}", "echo $$; exec sleep 60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as client:
         pid = int(client.stdout.readline())
         sshd.stop()
         assert client.wait(10) == 255

@@ -1,0 +1,1 @@
+"""Reaching servers over SSH with paramiko."""
