@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class PanelConfig(AppConfig):
+    """What customers have."""
+
+    name = "example_project.panel"
+    verbose_name = _("hosting")
+    default_auto_field = "django.db.models.BigAutoField"
