@@ -38,7 +38,7 @@ def test_a_stopped_host_refuses_and_a_started_one_answers_again(sshd):
 
 
 def test_stopping_ends_what_runs(sshd):
-    options = "-F none -o BatchMode=yes -o StrictHostKeyChecking=no -o LogLevel=ERROR".split()
+    options = ["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
     options += ["-i", str(sshd.key), "-p", str(sshd.port), "-o", "UserKnownHostsFile=/dev/null"]
     command = ["ssh", *options, f"{sshd.user}@{sshd.address}", "echo $$; exec sleep 60"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as client:

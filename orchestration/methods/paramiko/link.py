@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import threading
 import time
 from collections.abc import Iterator
@@ -248,6 +249,31 @@ class ParamikoChannel:
             return None
         except (OSError, EOFError, paramiko.SSHException):
             return b""
+
+    def receive_any(self, timeout: float) -> tuple[int, bytes] | None:
+        """Return a stream's number and what has arrived on it; None: nothing came; 0: both have ended."""
+        self.channel.settimeout(timeout)
+        if not self._await_any(timeout):
+            return None
+        has_ended = self.channel.eof_received or self.channel.closed
+        if self.channel.recv_ready():
+            return 1, self.channel.recv(WINDOW)
+        if self.channel.recv_stderr_ready():
+            return 2, self.channel.recv_stderr(WINDOW)
+        return (0, b"") if has_ended else None
+
+    def _await_any(self, timeout: float) -> bool:
+        poll = select.poll()
+        poll.register(self.channel.fileno(), select.POLLIN)
+        if poll.poll(timeout * 1000):
+            return True
+        if self.link.is_frozen():
+            self.link.close()
+        return False
+
+    def has_ended(self) -> bool:
+        """Tell whether the command has ended, or the link."""
+        return self.channel.exit_status_ready()
 
     def _read_errors(self) -> None:
         # Unread bytes of stderr would use up the window that both streams share.
