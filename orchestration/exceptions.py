@@ -16,6 +16,14 @@ class NotStorable(OrchestrationError, TypeError):
     """A Python command cannot be stored, so it could not survive this process."""
 
 
+class NotShell(OrchestrationError, ValueError):
+    """Placeholders and options of ``append`` are for shells, and another program runs this script."""
+
+
+class BackendInvalid(OrchestrationError):
+    """A backend class contradicts itself, or another one."""
+
+
 class BackendConflict(OrchestrationError):
     """Two different backends have the same name."""
 
@@ -107,6 +115,10 @@ class ServerFull(ConnectionFailed):
 
 class CannotStart(OrchestrationError):
     """The script cannot start on this server, and trying again would not help."""
+
+
+class NoPython(CannotStart):
+    """The server has no python3 of version 3.8 or later, which the runner needs."""
 
 
 class ConnectionLost(OrchestrationError):

@@ -1,0 +1,1 @@
+"""From operations to scripts, and from scripts to waiting rows."""
