@@ -52,14 +52,12 @@ def check_engines(databases: Iterable[str] | None = None, **kwargs: object) -> l
 
 
 def _foreign_engines(connection: BaseDatabaseWrapper, tables: list[str]) -> list[tuple[str, str]]:
-    places = ", ".join(["%s"] * len(tables))
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT table_name, engine FROM information_schema.tables WHERE table_schema = DATABASE() "
-            f"AND engine <> 'InnoDB' AND table_name IN ({places}) ORDER BY table_name",  # noqa: S608  %s only
-            tables,
+            "SELECT table_name, engine FROM information_schema.tables "
+            "WHERE table_schema = DATABASE() AND engine <> 'InnoDB' ORDER BY table_name"
         )
-        return list(cursor.fetchall())
+        return [(table, engine) for table, engine in cursor.fetchall() if table in tables]
 
 
 @checks.register(checks.Tags.database)
@@ -68,7 +66,7 @@ def check_routes(databases: Iterable[str] | None = None, **kwargs: object) -> li
     alias = router.db_for_read(Route)
     if alias not in (databases or ()) or not _has_table(connections[alias], Route._meta.db_table):
         return []
-    installed = {backend.get_name() for backend in backends.get_backends()}
+    installed = {backend.get_name() for backend in backends.installed()}
     names = Route.objects.using(alias).order_by("backend").values_list("backend", flat=True).distinct()
     return [
         checks.Warning(
