@@ -5,7 +5,6 @@ from django.apps import apps
 from django.core import checks as django_checks
 from django.db import connection, models
 
-from orchestration import ServiceController
 from orchestration.checks import configuration, databases, definitions
 from orchestration.models import Route, Server
 
