@@ -185,7 +185,9 @@ class DatabaseUser(models.Model):
     account = models.ForeignKey(
         Account, models.CASCADE, related_name="database_users", verbose_name=_("account")
     )
-    name = models.CharField(_("name"), max_length=32, unique=True, validators=[validate_database_name])
+    name = models.CharField(
+        _("name"), max_length=32, unique=True, validators=[validate_database_name, validate_not_reserved_user]
+    )
     password = models.CharField(_("password"), max_length=128, editable=False, help_text=_("A hash."))
 
     class Meta:
