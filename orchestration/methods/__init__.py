@@ -30,8 +30,10 @@ class Method(Protocol):
     """A way to run the jobs of a unit on a host. One instance serves all threads."""
 
     def run(self, host: Host, unit: Unit) -> Iterator[Event]:
-        """Run the jobs in order and yield what happens: for each job one Done, and before it a Started
-        when it ran, its Output as it comes, and a Tick at least every 5 seconds.
+        """Run the jobs in order and yield what happens.
+
+        For each job: a Started when it begins, its Output as it comes, and one Done. While nothing
+        happens, a Tick at least every 5 seconds.
 
         Raises ConnectionFailed when certainly nothing ran, ConnectionLost when the end of what has no
         Done is unknown, CannotStart when trying again would not help. Closing the iterator cancels.

@@ -33,7 +33,7 @@ def problem_of(blob: bytes, *, names: Iterable[str], authorities: Iterable[tuple
     try:
         certificate = _load(blob)
         certificate.verify_cert_signature()
-    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except (ValueError, NotImplementedError, UnsupportedAlgorithm, InvalidSignature) as error:
         return f"it is damaged or its signature is wrong ({type(error).__name__})"
     return _authority_problem(certificate, blob, authorities) or _content_problem(certificate, names)
 

@@ -46,6 +46,8 @@ EXCHANGES = (
 WINDOW = 2 * 1024 * 1024
 PACKET = 64 * 1024
 STDERR_KEPT = 64 * 1024
+#: Seconds between two looks whether a far end that takes nothing has been stalling for too long.
+LOOK = 0.5
 #: Seconds of silence, with somebody waiting, after which the far end is asked for a sign of life; as
 #: many again without one, and it counts as gone.
 SILENCE = 15.0
@@ -188,7 +190,7 @@ def _explained(host: Host, wire: Wire) -> Iterator[None]:
         yield
     except OrchestrationError:
         raise
-    except (paramiko.SSHException, OSError, EOFError) as error:
+    except Exception as error:  # paramiko hands on whatever foreign bytes made its parser raise
         raise _explain(host, wire, error) from error
 
 
@@ -214,6 +216,7 @@ class ParamikoChannel:
     def __init__(self, link: ParamikoLink, channel: paramiko.Channel) -> None:
         self.link, self.channel = link, channel
         self._errors = b""
+        channel.settimeout(LOOK)
 
     def send(self, data: bytes) -> None:
         """Hand over all of ``data``; ConnectionLost when the link is gone or nothing is taken."""
