@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import difflib
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from os import PathLike
+from collections.abc import Iterator
 from pathlib import Path
-from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any
 
-from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core import checks
-from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
-from orchestration import executors, methods
 from orchestration.settings import PREFIX, Setting, declared, options
+
+from . import values
 
 MIDDLEWARE = "orchestration.middlewares.OperationsMiddleware"
 #: The unit needs to know who the user is, and where to leave messages.
@@ -37,17 +34,16 @@ def check_names(**kwargs: object) -> list[checks.CheckMessage]:
     """W001: a setting that does not exist, probably a typing mistake."""
     known = declared()
     return [
-        checks.Warning(
-            f"There is no setting {name}.", hint=_similar(name, list(known)), id="orchestration.W001"
-        )
+        checks.Warning(f"There is no setting {name}.", hint=_similar(name), id="orchestration.W001")
         for name in dir(settings)
         if name.startswith(PREFIX) and name not in known
     ]
 
 
-def _similar(name: str, known: list[str]) -> str:
-    found = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean {found[0]}?" if found else "Remove it."
+def _similar(name: str) -> str:
+    known = [other.removeprefix(PREFIX) for other in declared()]
+    found = difflib.get_close_matches(name.removeprefix(PREFIX), known, n=1)
+    return f"Did you mean {PREFIX}{found[0]}?" if found else "Remove it."
 
 
 @checks.register
@@ -57,91 +53,23 @@ def check_values(**kwargs: object) -> list[checks.CheckMessage]:
 
 
 def _problems(setting: Setting[Any]) -> Iterator[checks.CheckMessage]:  # Any: settings of all types
-    value = setting.__get__(None)
-    expected = get_args(setting.__orig_class__)[0]  # type: ignore[attr-defined]  # set by typing
-    if not _fits(value, expected):
+    value, name = setting.__get__(None), setting.name.removeprefix(PREFIX)
+    expected = values.expected_type(setting)
+    if not values.fits(value, expected):
+        kind = expected.__name__ if isinstance(expected, type) else expected
         yield checks.Error(
-            f"{setting.name} is {value!r}: it must be of type {_type_name(expected)}.",
+            f"{setting.name} must be {kind}, not {type(value).__name__}.",
             hint=f"The default is {setting.default!r}.",
             id="orchestration.E002",
         )
-    elif problem := _value_problem(setting.name.removeprefix(PREFIX), value):
+    elif problem := values.value_problem(name, value):
         yield checks.Error(f"{setting.name} {problem}", id="orchestration.E003")
-    elif problem := _path_problem(setting.name.removeprefix(PREFIX), value):
+    elif problem := values.path_problem(name):
         yield checks.Error(
             f"{setting.name} is {value!r}, which cannot be imported: {problem}.",
             hint=f"Give a dotted path, or remove it: the default is {setting.default!r}.",
             id="orchestration.E004",
         )
-
-
-def _fits(value: object, expected: Any) -> bool:  # Any: what annotations are made of
-    if isinstance(expected, UnionType):
-        return any(_fits(value, part) for part in get_args(expected))
-    if get_origin(expected) is tuple:
-        return isinstance(value, list | tuple) and list(map(_is_text, value)) == [True] * len(
-            get_args(expected)
-        )
-    if get_origin(expected) is Sequence:
-        (item,) = get_args(expected)
-        return isinstance(value, list | tuple) and all(_fits(part, item) for part in value)
-    if isinstance(value, bool):
-        return expected is bool
-    if expected is str:
-        return _is_text(value)
-    return isinstance(value, int | float if expected is float else expected)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str | Promise)
-
-
-def _type_name(expected: Any) -> str:  # Any: what annotations are made of
-    return getattr(expected, "__name__", "") if isinstance(expected, type) else str(expected)
-
-
-def _value_problem(name: str, value: Any) -> str:  # Any: its type was checked before
-    if name in CHOICES:
-        choices = CHOICES[name]()
-        return "" if value in choices else f"is {value!r}: choose from {', '.join(map(repr, choices))}."
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        least_is_zero = name in MAY_BE_ZERO
-        is_possible = value >= 0 if least_is_zero else value > 0
-        return "" if is_possible else f"is {value!r}: it must be {'at least' if least_is_zero else 'over'} 0."
-    return _keys_problem(value) if name == "FERNET_KEYS" else ""
-
-
-CHOICES: dict[str, Callable[[], Sequence[str]]] = {
-    "OUTSIDE_UNIT": lambda: ("warn", "after_commit", "raise", "ignore"),
-    "DEFAULT_OS": lambda: [value for value, label in options.OS_CHOICES],
-}
-
-
-def _keys_problem(keys: Sequence[str]) -> str:
-    """Return what is wrong with the encryption keys, without showing them."""
-    for place, key in enumerate(keys):
-        try:
-            Fernet(key)
-        except ValueError:
-            return f"has a bad key at index {place}: make one with cryptography's Fernet.generate_key()."
-    return ""
-
-
-def _path_problem(name: str, value: str) -> str:
-    if name not in IMPORTS:
-        return ""
-    try:
-        IMPORTS[name](value)
-    except ImportError as error:
-        return str(error).rstrip(".")
-    return ""
-
-
-IMPORTS: dict[str, Callable[[str], object]] = {
-    "ROUTER": import_string,
-    "EXECUTOR": executors.get,
-    "SSH_METHOD": methods.get,
-}
 
 
 # The key file
@@ -151,7 +79,7 @@ IMPORTS: dict[str, Callable[[str], object]] = {
 def check_key_file(**kwargs: object) -> list[checks.CheckMessage]:
     """W005, E006: the private key is missing, or others can read it."""
     path = options.SSH_KEY_PATH
-    if not path or not isinstance(path, str | PathLike):
+    if not path or not isinstance(path, str):
         return []
     try:
         mode = Path(path).stat().st_mode

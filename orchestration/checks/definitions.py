@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.apps import apps
@@ -107,15 +108,14 @@ def check_cascades(**kwargs: object) -> list[checks.CheckMessage]:
             obj=field,
             id="orchestration.E017",
         )
-        for field in _relations()
-        if isinstance(action := field.remote_field.on_delete, IN_DATABASE)
+        for field in _fields()
+        if isinstance(action := getattr(field.remote_field, "on_delete", None), IN_DATABASE)
     ]
 
 
-def _relations() -> list[Field[Any, Any]]:  # Any: fields of all types
-    """Return the foreign keys of watched models, those of their parents too, once each."""
-    fields = (field for model in watched_models() for field in model._meta.concrete_fields)
-    return list(dict.fromkeys(field for field in fields if field.remote_field))
+def _fields() -> Iterable[Field[Any, Any]]:  # Any: fields of all types
+    """Return the fields of watched models, those of their parents too, once each."""
+    return dict.fromkeys(field for model in watched_models() for field in model._meta.concrete_fields)
 
 
 @checks.register(checks.Tags.models)
