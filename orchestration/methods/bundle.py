@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 #: The modules of the runner, each before those that use it.
-MODULES = ("frames", "processes", "link", "section", "loop")
+MODULES = ("frames", "clip", "processes", "link", "section", "loop")
 #: Understood by every login shell: one line, no quotes inside but double ones. Status 127: no fit Python.
 COMMAND = (
     "python3 -ISc 'import sys;sys.version_info<(3,8)and sys.exit(127);"

@@ -1,7 +1,8 @@
 """Frames, as both ends read them: a line ``name size word …`` and then ``size`` bytes.
 
 To the runner: ``unit``, ``cancel``, ``alive``. From it: ``hello``, ``started``, ``output``, ``tail``,
-``done``, ``refused``, ``end``, ``alive``. There are no end marks, so what a section prints cannot imitate a frame.
+``done``, ``refused``, ``end``, ``alive``. There are no end marks, so that what a section prints cannot
+imitate a frame.
 """
 
 from __future__ import annotations

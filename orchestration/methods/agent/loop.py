@@ -224,8 +224,8 @@ class Runner:
         held = [stream for stream in section.streams if stream.is_open]
         notes = section.notes + describe_holders({stream.link: stream.name for stream in held})
         for stream in section.streams:
-            if stream.end:
-                self.link.emit(b"tail", job.id, stream.number, body=stream.last())
+            if last := stream.last():
+                self.link.emit(b"tail", job.id, stream.number, body=last)
         self.link.emit(b"done", job.id, *section.outcome(), body=b"\n".join([b"", *notes]))
         for stream in held:
             self.hold(stream.source)

@@ -10,13 +10,12 @@ try:
 except ImportError:
     import signal
 
+from .clip import Clip
 from .frames import Job, Unit
 from .processes import MARK, find_members
 
 #: Seconds between TERM and KILL, again before giving up, and between looks whether all have ended.
 GRACE, LOOK = 2.0, 0.05
-#: Bytes by which the end of a stream may grow before its beginning is cut off.
-SLACK = 1 << 18
 #: The signals that a section starts with as if nobody had touched them.
 SIGNALS = [number for number in range(1, 32) if number not in (signal.SIGKILL, signal.SIGSTOP)]
 
@@ -100,12 +99,12 @@ class Section:
         return [b"-" if number else os.WEXITSTATUS(status), number, self.limit, b"-", *sizes]
 
 
-class Stream:
-    """One output stream: its head goes out at once, and of what follows the last bytes are kept."""
+class Stream(Clip):
+    """One output stream: 1 is stdout, 2 is stderr."""
 
     def __init__(self, number: int, source: int, unit: Unit) -> None:
-        self.number, self.source, self.room, self.keep = number, source, unit.cap, unit.tail
-        self.size, self.end, self.is_open = 0, bytearray(), True
+        super().__init__(unit.cap, unit.tail)
+        self.number, self.source, self.is_open = number, source, True
         os.set_blocking(source, False)
 
     @property
@@ -117,21 +116,6 @@ class Stream:
     def link(self) -> str:
         """Return what the system shows for a descriptor of its other end."""
         return f"pipe:[{os.fstat(self.source).st_ino}]"
-
-    def take(self, data: bytes) -> bytes:
-        """Count what was printed and return the part of it that belongs to the head."""
-        self.size += len(data)
-        head = data[: self.room]
-        self.room -= len(head)
-        if len(head) < len(data):
-            self.end += data[len(head) :]
-        if len(self.end) > self.keep + SLACK:
-            self.end = bytearray(self.last())
-        return head
-
-    def last(self) -> bytes:
-        """Return the last bytes of what came after the head."""
-        return bytes(self.end[-self.keep :]) if self.keep else b""
 
     def close(self) -> None:
         """Close the reading end."""
