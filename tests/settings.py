@@ -16,6 +16,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "orchestration",
     "tests.webapps",
+    "example_project.panel",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
