@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from orchestration.scripts import Host
 
@@ -52,10 +52,13 @@ class Link(Protocol):
         """Let go of the link in a forked child: free its descriptor and say nothing on it."""
 
 
-class Transport(Protocol):
+L_co = TypeVar("L_co", bound=Link, covariant=True)
+
+
+class Transport(Protocol[L_co]):
     """A way to reach hosts. One instance serves all threads."""
 
-    def connect(self, host: Host) -> Link:
+    def connect(self, host: Host) -> L_co:
         """Connect and log in, within ``options.CONNECT_TIMEOUT`` seconds in all.
 
         Raises the subclass of ConnectionFailed that says why not.

@@ -22,13 +22,6 @@ VARIABLES = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "
 END = 1.0
 
 
-class Local(RunnerMethod):
-    """Run scripts on this machine, as the user of this process (or as root, by sudo)."""
-
-    def __init__(self) -> None:
-        super().__init__(LocalTransport())
-
-
 class LocalTransport:
     """The way to this machine."""
 
@@ -61,6 +54,13 @@ class LocalLink:
         """Free the descriptors; the processes are the parent's."""
         for channel in self._channels:
             channel.abandon()
+
+
+class Local(RunnerMethod[LocalLink]):
+    """Run scripts on this machine, as the user of this process (or as root, by sudo)."""
+
+    def __init__(self) -> None:
+        super().__init__(LocalTransport())
 
 
 class LocalChannel:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Generic, TypeVar
 
 from orchestration.exceptions import (
     CannotStart,
@@ -25,6 +26,8 @@ from .channel import Link, Transport
 from .exchange import Exchange, encode
 from .pools import Connection, Pool
 
+L = TypeVar("L", bound=Link)
+
 #: Seconds between two ticks.
 TICK = 5.0
 #: Seconds after which a silent connection is asked before it is used, and that it has to answer.
@@ -37,11 +40,14 @@ NOISE = 1 << 20
 NOT_FOUND = 127
 
 
-class RunnerMethod:
-    """Runs units through a runner at the far end; a transport says how to get there."""
+class RunnerMethod(Generic[L]):
+    """Runs units through a runner at the far end.
+
+    A transport says how to get there, and ``fallback`` what to do on a host without python3.
+    """
 
     def __init__(
-        self, transport: Transport, *, fallback: Callable[[Host, Link], Connection] | None = None
+        self, transport: Transport[L], *, fallback: Callable[[Host, L], Connection] | None = None
     ) -> None:
         self._transport = transport
         self._fallback = fallback
