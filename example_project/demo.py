@@ -50,14 +50,15 @@ def make_hosts(folder, client_key):
 
 def register(hosts):
     """Store where the hosts listen and which keys to trust; the first time, add routes and a customer."""
-    is_first = not Server.objects.exists()
-    for host in hosts.values():
-        key = f"{host.host_key.get_name()} {host.host_key.get_base64()}"
-        where = {"address": host.address, "port": host.port, "host_keys": key}
-        Server.objects.update_or_create(name=host.name, defaults=where)
-    if is_first:
-        add_routes()
-        add_customer()
+    with orchestrate():
+        is_first = not Server.objects.exists()
+        for host in hosts.values():
+            key = f"{host.host_key.get_name()} {host.host_key.get_base64()}"
+            where = {"address": host.address, "port": host.port, "host_keys": key}
+            Server.objects.update_or_create(name=host.name, defaults=where)
+        if is_first:
+            add_routes()
+            add_customer()
 
 
 def add_routes():
@@ -68,9 +69,8 @@ def add_routes():
 
 def add_customer():
     """Add a customer with a login: its home appears on both web servers."""
-    with orchestrate():
-        account = Account.objects.create(name="Example Ltd", email="info@example.com")
-        SystemUser.objects.create(account=account, name="alice")
+    account = Account.objects.create(name="Example Ltd", email="info@example.com")
+    SystemUser.objects.create(account=account, name="alice")
 
 
 def make_admin(folder):
