@@ -18,8 +18,8 @@ export UV_PYTHON_DOWNLOADS = never
 help:  ## Show this list.
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-demo: .venv/.example  ## Run the example panel with three servers of its own; prints what to try.
-	$(BIN)/python -m example_project.demo
+demo: .venv/.example  ## Run the example panel with three hosts of its own; PORT=... for another port.
+	$(BIN)/python example_project/manage.py demo $(if $(PORT),--port $(PORT))
 
 test: .venv/.databases .venv/.test  ## Run every test once: SQLite, then PostgreSQL and MariaDB; coverage.
 	$(BIN)/coverage erase

@@ -5,6 +5,7 @@ from django.apps import apps
 from django.core import checks as django_checks
 from django.db import connection, models
 
+from orchestration import ServiceController
 from orchestration.checks import configuration, databases, definitions
 from orchestration.models import Route, Server
 
@@ -20,6 +21,12 @@ class ElsewhereRouter:
 
     def db_for_write(self, model, **hints):
         return "elsewhere" if model._meta.label == "webapps.Domain" else None
+
+
+@pytest.fixture
+def define(backend):
+    """Install a backend: ``define("Name", model="app.Model", …)``."""
+    return lambda name, **attributes: backend(type(name, (ServiceController,), attributes))
 
 
 @pytest.fixture
@@ -215,34 +222,34 @@ def test_routes_are_not_looked_for_before_their_table_exists(monkeypatch):
 # Backends and what they watch
 
 
-def test_models_that_do_not_exist_are_found(backend):
-    backend("Nothing", model="webapps.Nothing", related_models=[("nowhere.Thing", "x")])
+def test_models_that_do_not_exist_are_found(define):
+    define("Nothing", model="webapps.Nothing", related_models=[("nowhere.Thing", "x")])
     assert ids(definitions.check_models()) == ["E013", "E013"]
 
 
-def test_after_must_name_installed_backends(backend):
-    backend("First", model="webapps.WebApp")
-    backend("Second", model="webapps.WebApp", after=["First", "Frist"])
+def test_after_must_name_installed_backends(define):
+    define("First", model="webapps.WebApp")
+    define("Second", model="webapps.WebApp", after=["First", "Frist"])
     (message,) = definitions.check_after()
     assert ids([message]) == ["W014"]
     assert "Second runs after Frist" in message.msg
 
 
-def test_default_route_match_must_be_an_expression(backend):
-    backend("Bad", model="webapps.WebApp", default_route_match="webapp.delete()")
-    backend("Good", model="webapps.WebApp", default_route_match="webapp.is_active")
+def test_default_route_match_must_be_an_expression(define):
+    define("Bad", model="webapps.WebApp", default_route_match="webapp.delete()")
+    define("Good", model="webapps.WebApp", default_route_match="webapp.is_active")
     (message,) = definitions.check_default_matches()
     assert ids([message]) == ["E015"]
     assert "Bad" in message.msg
 
 
-def test_watched_models_must_be_in_our_database(backend, settings):
-    backend("Names", model="webapps.Domain")
+def test_watched_models_must_be_in_our_database(define, settings):
+    define("Names", model="webapps.Domain")
     settings.DATABASE_ROUTERS = [ElsewhereRouter()]
     assert ids(definitions.check_databases()) == ["E016"]
 
 
-def test_cascades_in_the_database_are_found(backend, new_models):
+def test_cascades_in_the_database_are_found(define, new_models):
     if not hasattr(models, "DB_CASCADE"):
         pytest.skip("Django 6.1 brought DB_CASCADE")
 
@@ -257,13 +264,13 @@ def test_cascades_in_the_database_are_found(backend, new_models):
         class Meta:
             app_label = "webapps"
 
-    backend("Keeper", model="webapps.Kept")
+    define("Keeper", model="webapps.Kept")
     (message,) = definitions.check_cascades()
     assert (message.id, message.hint) == ("orchestration.E017", "Use CASCADE.")
     assert message.obj == Kept._meta.get_field("owner")
 
 
-def test_composite_keys_are_found(backend, new_models):
+def test_composite_keys_are_found(define, new_models):
     class Share(models.Model):
         pk = models.CompositePrimaryKey("one", "two")
         one, two = models.IntegerField(), models.IntegerField()
@@ -271,5 +278,5 @@ def test_composite_keys_are_found(backend, new_models):
         class Meta:
             app_label = "webapps"
 
-    backend("Shares", model="webapps.Share")
+    define("Shares", model="webapps.Share")
     assert ids(definitions.check_keys()) == ["E018"]
