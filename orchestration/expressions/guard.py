@@ -115,7 +115,7 @@ class Guard:
 
     def each(self, values: Any) -> Iterator[Any]:
         """Yield the items of a container or of related objects."""
-        if not isinstance(values, (Rows, *words.CONTAINERS)):
+        if not isinstance(values, Rows) and not isinstance(values, words.CONTAINERS):
             raise UnsafeExpression(f"A {type(values).__name__} has no items.")
         for value in values:
             self.spend(1)

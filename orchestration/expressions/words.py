@@ -8,7 +8,7 @@ import ipaddress
 import operator
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any  # Any: values of expressions have any type that the guard admits
 
@@ -117,13 +117,13 @@ PLAIN = frozenset(
         datetime.date, datetime.datetime, datetime.time, datetime.timedelta,
     }
 )  # fmt: skip
-ADMITTED = (
+ADMITTED: tuple[type, ...] = (
     str, int, float, Decimal, list, dict, set, frozenset, datetime.date, datetime.time, datetime.timedelta,
     enum.Enum, uuid.UUID, FieldFile, ipaddress.IPv4Address, ipaddress.IPv6Address,
     type({}.keys()), type({}.values()), type({}.items()),
 )  # fmt: skip
 #: What may be looked into by ``in``, ``len``, a loop or a subscript.
-CONTAINERS = (
+CONTAINERS: tuple[type[Collection[Any]], ...] = (
     str, list, tuple, dict, set, frozenset, type({}.keys()), type({}.values()), type({}.items())
 )  # fmt: skip
 

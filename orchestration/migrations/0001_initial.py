@@ -129,7 +129,7 @@ class Migration(migrations.Migration):
                 ('retry_of', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='retries', to='orchestration.scriptlog', verbose_name='retry of')),
                 ('route', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='orchestration.route', verbose_name='route')),
                 ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='user')),
-                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='logs', to='orchestration.server', verbose_name='server')),
+                ('server', models.ForeignKey(null=True, on_delete=orchestration.models.servers.keep_finished, related_name='logs', to='orchestration.server', verbose_name='server')),
             ],
             options={
                 'verbose_name': 'script log',

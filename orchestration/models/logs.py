@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .lanes import Lane
 from .routes import Route
-from .servers import Server
+from .servers import Server, keep_finished
 
 
 class ScriptLogQuerySet(models.QuerySet["ScriptLog"]):
@@ -68,7 +68,7 @@ class ScriptLog(models.Model):
     reason = models.TextField(_("reason"), blank=True)
 
     server = models.ForeignKey(
-        Server, models.SET_NULL, null=True, related_name="logs", verbose_name=_("server")
+        Server, keep_finished, null=True, related_name="logs", verbose_name=_("server")
     )
     server_name = models.CharField(_("server name"), max_length=253)
     lane = models.ForeignKey(Lane, models.SET_NULL, null=True, related_name="logs", verbose_name=_("lane"))

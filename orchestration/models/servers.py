@@ -19,6 +19,11 @@ from .validators import host_key_lines, validate_address, validate_host_keys
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from django.db.models.deletion import Collector
+
+#: How many unfinished logs a refused deletion shows.
+SHOWN = 100
+
 
 def os_choices() -> Sequence[tuple[str, str]]:
     """Return ORCHESTRATION_OS_CHOICES."""
@@ -35,8 +40,7 @@ class ServerQuerySet(models.QuerySet["Server"]):
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Delete all of them, or none when work waits or runs on one (ProtectedError)."""
-        for server in self:
-            server.refuse_deletion()
+        refuse_deletion(self)
         return super().delete()
 
     delete.alters_data = True  # type: ignore[attr-defined]  # Django's own mark for templates
@@ -122,18 +126,8 @@ class Server(models.Model):
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:  # Any: Django's own
         """Delete the server; ProtectedError when work waits or runs there. Its finished logs stay."""
-        self.refuse_deletion()
+        refuse_deletion(type(self)._base_manager.filter(pk=self.pk))
         return super().delete(*args, **kwargs)
-
-    def refuse_deletion(self) -> None:
-        """Raise ProtectedError, saying what, when work waits or runs on this server."""
-        unfinished = self.logs.unfinished()
-        if count := unfinished.count():
-            message = _(
-                "Cannot delete server %(server)s: %(count)d scripts wait or run there. "
-                "Let them finish, or cancel them, first."
-            ) % {"server": self, "count": count}
-            raise models.ProtectedError(str(message), set(unfinished[:100]))
 
     def get_address(self) -> str:
         """Return the address, or the name of a server that has none."""
@@ -157,3 +151,35 @@ class Server(models.Model):
             sudo=self.sudo,
             host_keys=tuple(host_key_lines(self.host_keys)),
         )
+
+
+def refuse_deletion(servers: models.QuerySet[Server]) -> None:
+    """Raise ProtectedError, saying what, when work waits or runs on one of the servers."""
+    logs: Any = Server._meta.get_field("logs").related_model  # Any: that module imports this one
+    unfinished = logs._base_manager.filter(server__in=servers.values("pk"), state__in=logs.UNFINISHED)
+    if count := unfinished.count():
+        shown = list(unfinished[:SHOWN])
+        message = _(
+            "Cannot delete %(servers)s: %(count)d scripts wait or run there (%(scripts)s …). "
+            "Let them finish, or cancel them, first."
+        )
+        names = ", ".join(sorted({log.server_name for log in shown}))
+        words = {"servers": names, "count": count, "scripts": ", ".join(map(str, shown[:3]))}
+        raise models.ProtectedError(message % words, set(shown))
+
+
+def keep_finished(collector: Collector, field: Any, logs: Any, using: str) -> None:  # Any: as Django's own
+    """Refuse the deletion of what unfinished logs point to; finished ones lose the pointer, and stay.
+
+    An ``on_delete``: it also answers the admin, and whatever cascades to a server.
+    """
+    model = field.model
+    unfinished = model._base_manager.using(using).filter(
+        pk__in=logs.order_by().values("pk"), state__in=model.UNFINISHED
+    )
+    if shown := list(unfinished[:SHOWN]):
+        raise models.ProtectedError(str(_("Scripts wait or run there.")), set(shown))
+    collector.add_field_update(field, None, logs)
+
+
+keep_finished.lazy_sub_objs = True  # type: ignore[attr-defined]  # as SET_NULL: thousands of logs are not loaded
