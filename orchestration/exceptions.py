@@ -128,6 +128,10 @@ class ConnectionLost(OrchestrationError):
 # Lanes
 
 
+class LaneBusy(OrchestrationError):
+    """The change cannot be stored: other changes hold the queue of a server for too long."""
+
+
 class LeaseLost(OrchestrationError):
     """Another worker has taken over the lane."""
 

@@ -1,8 +1,13 @@
 """What every test may use: the database of --database, and small factories."""
 
+import contextlib
+
 import pytest
 from django.conf import settings as django_settings
 from django.db import connections
+
+from orchestration import executors, testing
+from orchestration.models import Server
 
 from .services import databases
 
@@ -34,3 +39,37 @@ def django_db_modify_db_settings(request, django_db_modify_db_settings_parallel_
         if hasattr(connections._connections, "default"):
             del connections["default"]
         yield
+
+
+@pytest.fixture
+def backend():
+    """Install a backend for this test: ``backend(Class)``; it is returned."""
+    with contextlib.ExitStack() as stack:
+
+        def install(cls):
+            stack.enter_context(testing.registered(cls))
+            return cls
+
+        yield install
+
+
+@pytest.fixture
+def recording():
+    """Let scripts run inline, in a RecordingMethod."""
+    with testing.recorded() as method:
+        yield method
+
+
+@pytest.fixture
+def threaded():
+    """Let scripts run in threads, in a RecordingMethod; all threads have ended when the test has."""
+    with testing.recorded(executor="threads") as method:
+        yield method
+        method.reset()
+        executors.stop()
+
+
+@pytest.fixture
+def server():
+    """Create servers: ``server("web1", is_active=False)``."""
+    return lambda name="web1", **fields: Server.objects.create(name=name, **fields)

@@ -1,0 +1,157 @@
+"""Writing what happens to a script into its logs: at its start, while it runs, and at its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from random import SystemRandom
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db.models import F
+
+from orchestration.models import ScriptLog
+from orchestration.models.clock import now_plus
+from orchestration.models.database import alias
+from orchestration.models.logs import ScriptLogQuerySet
+from orchestration.settings import options
+
+from . import lease
+from .section import STDERR, STDOUT, SectionRun
+from .waiting import announce
+
+_jitter = SystemRandom()
+logger = logging.getLogger(__name__)
+#: Characters of output written a second, at most: a long, slow output is written less often.
+PACE = 64 * 1024
+#: Seconds between two tries to write what the database did not take.
+PATIENCE = 0.5
+ORPHANED = "The worker that ran it vanished, so nobody saw its end."
+#: What a section has printed before its first job.
+NO_OUTPUT = {"stdout": "", "stderr": "", "stdout_size": 0, "stderr_size": 0}
+
+#: The errors of a database that is away or busy, and may be back.
+Away = (OperationalError, InterfaceError)
+
+
+class Recorder:
+    """Writes the logs of one script, and keeps its lease alive; every write proves the lease first."""
+
+    def __init__(self, claim: lease.Claim, sections: Sequence[SectionRun]) -> None:
+        self.claim = claim
+        self.unwritten = list(sections)
+        self.names = {step.job.id: run.log.backend for run in sections for step in run.steps}
+        self.pause = _backoff(max((run.log.attempt for run in sections), default=0))
+        self._written: dict[int, tuple[int, int]] = {}
+        self._renewed = time.monotonic()
+        self._next_write = self._renewed + 1
+
+    def start(self) -> bool:
+        """Mark all sections as started; False, and nothing is written, when one waits no more."""
+        changes = {"state": ScriptLog.STARTED, "reason": "", "not_before": None}
+        waiting = _logs().waiting().filter(pk__in=[run.log.pk for run in self.unwritten])
+        with transaction.atomic(using=alias()):
+            lease.renew(self.claim)
+            started = waiting.update(started_at=now_plus(), epoch=self.claim.epoch, **changes)
+            if started < len(self.unwritten):
+                transaction.set_rollback(True, using=alias())
+        return started == len(self.unwritten)
+
+    def tick(self) -> None:
+        """Renew the lease and write what is new, when it is time for it. Raises LeaseLost."""
+        now = time.monotonic()
+        if now < self._next_write and now - self._renewed < options.LEASE / 4:
+            return
+        try:
+            self._write_all(self._write_progress)
+        except Away as error:
+            logger.warning("Lane %s: the database does not take the output: %s", self.claim.lane, error)
+            _reconnect()
+        self._next_write = time.monotonic() + max(1, sum(map(sum, self._written.values())) / PACE)
+
+    def finish(self) -> None:
+        """Write the ends of all sections; a database that is away gets as long as the lease lasts."""
+        while self.unwritten:
+            try:
+                self._write_all(self._write_end)
+            except Away as error:
+                if not self._may_try_again():
+                    raise
+                logger.warning("Lane %s: the database does not take an end: %s", self.claim.lane, error)
+                _reconnect()
+                time.sleep(PATIENCE)
+
+    def _may_try_again(self) -> bool:
+        is_ours = time.monotonic() - self._renewed < options.LEASE
+        return is_ours and not connections[alias()].in_atomic_block
+
+    def _write_all(self, write: Callable[[SectionRun], None]) -> None:
+        now = time.monotonic()
+        with transaction.atomic(using=alias()):
+            lease.renew(self.claim)
+            for run in self.unwritten:
+                write(run)
+        self._renewed = now
+        if any(run.is_over for run in self.unwritten):
+            self.unwritten = [run for run in self.unwritten if not run.is_over]
+            announce()
+
+    def _write_progress(self, run: SectionRun) -> None:
+        """Write the end of a section that has ended, and what the others have printed by now."""
+        if run.is_over:
+            self._write_end(run)
+            return
+        printed = len(run.text(STDOUT)), len(run.text(STDERR))
+        if printed != self._written.get(run.log.pk, (0, 0)):
+            self._update(run, **_output(run))
+            self._written[run.log.pk] = printed
+
+    def _write_end(self, run: SectionRun) -> None:
+        """Write the final state of a section, or that it waits again: the only place that does."""
+        outcome = run.outcome(self.names)
+        changes: dict[str, Any] = {"state": outcome.state, "reason": outcome.reason}  # Any: columns
+        if outcome.is_kept:
+            again = {"attempt": F("attempt") + 1, "not_before": now_plus(self.pause), "started_at": None}
+            self._update(run, **changes, **again, **NO_OUTPUT)
+            return
+        if outcome.state == ScriptLog.SUCCESS:
+            changes["payload"] = None
+        changes |= {"exit_code": outcome.exit_code, "traceback": outcome.traceback}
+        changes |= {"results": outcome.results, "finished_at": now_plus()}
+        self._update(run, **changes, **_output(run))
+
+    def _update(self, run: SectionRun, **changes: object) -> None:
+        mine = _logs().running().filter(pk=run.log.pk, epoch=self.claim.epoch)
+        mine.update(**changes)
+
+
+def rescue(claim: lease.Claim) -> None:
+    """End what the lane's earlier owner left running: it cannot write any more, so nobody will know."""
+    orphans = _logs().running().filter(lane=claim.lane)
+    if orphans.update(state=ScriptLog.ABORTED, reason=ORPHANED, finished_at=now_plus()):
+        announce()
+
+
+def _output(run: SectionRun) -> dict[str, object]:
+    return {
+        "stdout": run.text(STDOUT),
+        "stderr": run.text(STDERR),
+        "stdout_size": run.size(STDOUT),
+        "stderr_size": run.size(STDERR),
+    }
+
+
+def _backoff(attempt: int) -> float:
+    """Return the seconds until the next try: full jitter, so that many servers do not come at once."""
+    return _jitter.uniform(0, min(options.RETRY_PAUSE, 2.0 ** min(attempt, 30)))
+
+
+def _reconnect() -> None:
+    """Let the next query open a new connection, unless a transaction of the caller's is on this one."""
+    if not connections[alias()].in_atomic_block:
+        connections[alias()].close()
+
+
+def _logs() -> ScriptLogQuerySet:
+    return ScriptLog.objects.using(alias())

@@ -1,0 +1,62 @@
+"""Waiting for scripts: woken by this process, and looking for what other processes do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection
+
+from django.db.models import Exists, OuterRef
+
+from orchestration.models import ScriptLog
+from orchestration.models.clock import now_plus
+from orchestration.models.database import alias
+
+#: Seconds between two looks: the first one, and the longest.
+FIRST_LOOK, LONGEST_LOOK = 0.02, 0.5
+
+_changed = threading.Condition()
+_changes = 0
+
+
+def announce() -> None:
+    """Tell whoever waits in this process that something ended."""
+    global _changes
+    with _changed:
+        _changes += 1
+        _changed.notify_all()
+
+
+def wait(pks: Collection[int], *, seconds: float | None = None) -> list[ScriptLog]:
+    """Wait until these logs have ended, at most ``seconds``; return them as they are then, by pk.
+
+    What cannot go on now is not waited for: its server is inactive or was out of reach a moment ago.
+    """
+    deadline = time.monotonic() + seconds if seconds is not None else None
+    look = FIRST_LOOK
+    while True:
+        seen = _changes
+        pks_left = _unfinished(pks)
+        if not pks_left:
+            break
+        left = deadline - time.monotonic() if deadline is not None else look
+        if left <= 0:
+            break
+        _wait_for_change(seen, min(look, left))
+        look = min(look * 2, LONGEST_LOOK)
+    return list(ScriptLog.objects.using(alias()).filter(pk__in=pks).defer("payload").order_by("pk"))
+
+
+def _wait_for_change(seen: int, seconds: float) -> None:
+    with _changed:
+        _changed.wait_for(lambda: _changes != seen, seconds)
+
+
+def _unfinished(pks: Collection[int]) -> bool:
+    """Tell whether some of the logs wait or run, and can go on."""
+    logs = ScriptLog.objects.using(alias())
+    delayed = logs.waiting().filter(
+        lane=OuterRef("lane"), number__lte=OuterRef("number"), not_before__gt=now_plus()
+    )
+    active = logs.unfinished().filter(pk__in=pks, server__is_active=True)
+    return active.exclude(Exists(delayed)).exists()
