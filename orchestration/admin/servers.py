@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import ProtectedError, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
@@ -53,10 +53,10 @@ class ServerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
         )
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:  # Any: Django's own signature
-        """Say on the confirmation page what refuses the deletion; lanes, read-only, go with their server."""
+        """Let lanes, which nobody may delete by themselves, go with their server."""
         to_delete, counts, missing, protected = super().get_deleted_objects(objs, request)
         missing.discard(Lane._meta.verbose_name)
-        return to_delete, counts, missing, [*protected, *_unfinished(objs)]
+        return to_delete, counts, missing, protected
 
     @admin.display(description=_("waiting"), ordering="waiting_count")
     def waiting(self, server: Any) -> SafeString:  # Any: has annotations
@@ -77,13 +77,3 @@ class ServerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
 
 def _counted(count: int, server: Server, states: tuple[ScriptLog.State, ...]) -> SafeString:
     return display.logs_link(count, server__id__exact=server.pk, state__in=",".join(states))
-
-
-def _unfinished(servers: Any) -> list[SafeString]:  # Any: a list or a QuerySet
-    found: list[SafeString] = []
-    for server in servers:
-        try:
-            server.refuse_deletion()
-        except ProtectedError as error:
-            found.extend(display.link(log) for log in error.protected_objects)
-    return found
