@@ -157,7 +157,9 @@ class Record(models.Model):
         verbose_name = _("record")
         verbose_name_plural = _("records")
         ordering = ["name", "type", "value"]
-        constraints = [models.UniqueConstraint(fields=["zone", "name", "type", "value"], name="panel_record")]
+        constraints = [
+            models.UniqueConstraint(fields=["zone", "name", "type", "value"], name="panel_record_unique")
+        ]
 
     def __str__(self):
         return f"{self.name} {self.type} {self.value}"

@@ -467,7 +467,9 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "records",
                 "ordering": ["name", "type", "value"],
                 "constraints": [
-                    models.UniqueConstraint(fields=("zone", "name", "type", "value"), name="panel_record")
+                    models.UniqueConstraint(
+                        fields=("zone", "name", "type", "value"), name="panel_record_unique"
+                    )
                 ],
             },
         ),
