@@ -13,16 +13,21 @@ SMALL, BIG = 1_000, 1_000_000
 
 #: Rows of logs and their operations, made by the database: the ORM would take minutes.
 LOGS = """
-INSERT INTO orchestration_scriptlog (id, uuid, backend, state, reason, server_id, server_name, number, position,
-    unit, origin, background, attempt, epoch, script, stdout, stderr, stdout_size, stderr_size, traceback,
-    results, created_at)
 WITH RECURSIVE counter(n) AS (SELECT %s UNION ALL SELECT n + 1 FROM counter WHERE n < %s)
-SELECT n, printf('%%032x', n), 'Nginx', CASE n %% 100 WHEN 0 THEN 'FAILURE' ELSE 'SUCCESS' END, '', %s, 'web1',
-    n, 0, printf('%%032x', n), '/admin/', 0, 0, 0, 'echo', '', '', 0, 0, '', '{}', CURRENT_TIMESTAMP FROM counter
+INSERT INTO orchestration_scriptlog (
+    id, uuid, unit, number, position, backend, state, server_id, server_name, origin, created_at,
+    reason, script, stdout, stderr, traceback, results, stdout_size, stderr_size, background, attempt, epoch
+)
+SELECT
+    n, printf('%%032x', n), printf('%%032x', n), n, 0, 'Nginx',
+    CASE n %% 100 WHEN 0 THEN 'FAILURE' ELSE 'SUCCESS' END, %s, 'web1', '/admin/', CURRENT_TIMESTAMP,
+    '', 'echo', '', '', '', '{}', 0, 0, 0, 0, 0
+FROM counter
 """
 OPERATIONS = """
 INSERT INTO orchestration_operationlog (log_id, backend, action, object_id, instance_repr, identity)
-SELECT id, 'Nginx', 'save', '1', 'example.com', 'example.com' FROM orchestration_scriptlog WHERE id BETWEEN %s AND %s
+SELECT id, 'Nginx', 'save', '1', 'example.com', 'example.com'
+FROM orchestration_scriptlog WHERE id BETWEEN %s AND %s
 """
 
 

@@ -53,9 +53,9 @@ class ServerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
         )
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:  # Any: Django's own signature
-        """Let lanes, which nobody may delete by themselves, go with their server."""
+        """Let the server decide: nobody may delete lanes and logs by themselves."""
         to_delete, counts, missing, protected = super().get_deleted_objects(objs, request)
-        missing.discard(Lane._meta.verbose_name)
+        missing -= {Lane._meta.verbose_name, ScriptLog._meta.verbose_name}
         return to_delete, counts, missing, protected
 
     @admin.display(description=_("waiting"), ordering="waiting_count")
