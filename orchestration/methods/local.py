@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import select
 import socket
-import threading
-import time
+import subprocess
 from contextlib import suppress
+from typing import IO
 
 from orchestration.exceptions import ConnectionLost, HostUnreachable
 from orchestration.scripts import Host
@@ -68,27 +68,26 @@ class LocalChannel:
 
     def __init__(self, command: str) -> None:
         _collect()
-        self._status: int | None = None
         self._socket, theirs = socket.socketpair()
-        self._errors, errors = os.pipe()
-        actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), number) for number in (0, 1)]
-        actions.append((os.POSIX_SPAWN_DUP2, errors, 2))
-        environment = {name: os.environ[name] for name in VARIABLES if name in os.environ}
-        try:
-            self._pid = os.posix_spawn(
-                "/bin/sh", ["sh", "-c", command], environment, file_actions=actions, setsid=True
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  the command is ours
+                ["/bin/sh", "-c", command],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.PIPE,
+                env={name: os.environ[name] for name in VARIABLES if name in os.environ},
+                start_new_session=True,  # out of reach of a Ctrl-C that is meant for the development server
             )
-        except OSError:
-            self._free()
-            raise
-        finally:
-            theirs.close()
-            os.close(errors)
         _running.append(self)
+        os.set_blocking(self._errors.fileno(), False)
         self._socket.settimeout(STALL)
-        os.set_blocking(self._errors, False)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
+
+    @property
+    def _errors(self) -> IO[bytes]:
+        assert self._process.stderr is not None
+        return self._process.stderr
 
     def send(self, data: bytes) -> None:
         """Hand over all of the data."""
@@ -113,45 +112,36 @@ class LocalChannel:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes up who waits in receive
         self._free()
-        self.is_ended()
 
     def abandon(self) -> None:
         """Free the descriptors and forget the process, which is the parent's."""
-        self._status = -1
+        self._process.returncode = 0
         self._free()
 
     def stderr_text(self) -> str:
         """Return what has arrived on stderr."""
-        try:
-            return os.read(self._errors, CHUNK).decode(errors="replace")
-        except OSError:
-            return ""
+        with suppress(OSError, ValueError):
+            return os.read(self._errors.fileno(), CHUNK).decode(errors="replace")
+        return ""
 
     def exit_status(self) -> int | None:
         """Return the exit status, once the process has ended."""
-        deadline = time.monotonic() + END
-        while not self.is_ended() and time.monotonic() < deadline:
-            time.sleep(END / 200)
-        return self._status
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(END)
+        return None
 
-    def is_ended(self) -> bool:
-        """Collect the process when it has ended, so that it leaves no zombie."""
-        with _collecting:
-            if self._status is None and (ended := os.waitpid(self._pid, os.WNOHANG))[0]:
-                self._status = os.waitstatus_to_exitcode(ended[1])
-        return self._status is not None
+    def has_ended(self) -> bool:
+        """Tell whether the process has ended; then it leaves no zombie."""
+        return self._process.poll() is not None
 
     def _free(self) -> None:
         self._socket.close()
-        if self._errors >= 0:
-            os.close(self._errors)
-            self._errors = -1
+        self._errors.close()
 
 
 def _collect() -> None:
-    """Collect runners that were let go, and finished a section since."""
-    _running[:] = [channel for channel in list(_running) if not channel.is_ended()]
+    """Collect the runners that were let go and have finished their sections since."""
+    _running[:] = [channel for channel in list(_running) if not channel.has_ended()]
 
 
-_collecting = threading.Lock()
 _running: list[LocalChannel] = []

@@ -27,20 +27,21 @@ def read_file(path: str) -> bytes:
         return b""
 
 
-def find_members(group: int, section: bytes) -> list[int]:
-    """Return the living processes of a section: those of its group, and those that carry its id."""
+def find_members(group: int, section: bytes) -> dict[int, int]:
+    """Return the living processes of a section with their groups: those of its group, those with its id."""
     mark = b"\0%s=%s\0" % (MARK, section)
-    return [pid for pid in list_processes() if is_member(pid, group, mark)]
+    groups = {pid: find_group(pid) for pid in list_processes()}
+    return {
+        pid: found
+        for pid, found in groups.items()
+        if found == group or (found and mark in b"\0" + read_file(f"/proc/{pid}/environ"))
+    }
 
 
-def is_member(pid: int, group: int, mark: bytes) -> bool:
-    """Tell whether a process lives and is of a group, or has a mark in its environment."""
-    state, _, member_of = (read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split() or [b"Z", b"", b"0"])[
-        :3
-    ]
-    if state == b"Z":
-        return False
-    return int(member_of) == group or mark in b"\0" + read_file(f"/proc/{pid}/environ")
+def find_group(pid: int) -> int:
+    """Return the process group of a process; 0 when it is dead or gone."""
+    words = read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return int(words[2]) if words and words[0] != b"Z" else 0
 
 
 def describe_holders(names: dict[str, bytes]) -> list[bytes]:

@@ -74,9 +74,11 @@ class Section:
         self.limit, self.killed, self.look, self.stop = limit, signal.SIGTERM, now + LOOK, now + GRACE
         self.send(find_members(self.pid, self.job.id))
 
-    def send(self, members: list[int]) -> None:
-        """Send the signal to its group, if that is certainly still its own, and to its other processes."""
-        for pid in members if self.status is not None else [-self.pid, *members]:
+    def send(self, members: dict[int, int]) -> None:
+        """Send the signal to each process once: to the group as one, as long as it is certainly its own."""
+        group = self.pid if self.status is None else 0
+        strays = [pid for pid in members if members[pid] != group]
+        for pid in [-group, *strays] if group else strays:
             try:
                 os.kill(pid, self.killed)
             except OSError:  # gone, or somebody else's: then it is named at the end
