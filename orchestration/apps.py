@@ -10,3 +10,12 @@ class OrchestrationConfig(AppConfig):
     name = "orchestration"
     verbose_name = _("orchestration")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Find the backends of all apps, watch what they name, and register the checks."""
+        # Not at the top: models can be imported from here on.
+        from . import backends, checks, collector, reports  # noqa: F401, PLC0415
+
+        backends.autodiscover()
+        collector.connect()
+        reports.connect()

@@ -13,3 +13,6 @@ post_action = Signal()
 #: Before and after ``backend.commit()``.
 pre_commit = Signal()
 post_commit = Signal()
+
+#: A unit of work failed as a whole, after its rollback; with ``unit`` and ``error``.
+unit_failed = Signal()

@@ -1,0 +1,147 @@
+"""Folding: what remains to be done of all that a journal tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import Model
+
+from orchestration.operations import DELETE, SAVE, Operation
+
+from .journal import Deleted, Entry, Reached, Saved, Touched
+from .relations import Keys, reach
+from .snapshots import cast, refresh
+from .watching import Backend, Watches
+
+#: An object as one backend knows it: the backend and the key.
+Subject = tuple[Backend, Any]  # whatever type the model's key has
+
+
+def fold(entries: Iterable[Entry], watches: Watches, using: str) -> list[Operation]:
+    """Return operations in the order in which they were last asked for, each at most once.
+
+    A later save replaces an earlier one, a delete removes earlier saves, and an object that was created
+    and deleted leaves nothing. Objects that did not send the last word themselves are read here.
+    """
+    folding = Folding(watches, using)
+    for entry in entries:
+        folding.add(entry)
+    return folding.finish()
+
+
+class Folding:
+    """What is known so far of each object."""
+
+    def __init__(self, watches: Watches, using: str) -> None:
+        self._watches, self._using = watches, using
+        #: In order; None: an object that is yet to be read.
+        self._operations: dict[tuple[Subject, str], Operation | None] = {}
+        self._new: set[Subject] = set()
+        self._deleted: set[Subject] = set()
+        self._stale: set[Subject] = set()
+
+    def add(self, entry: Entry) -> None:
+        """Take the next entry of the journal into account."""
+        match entry:
+            case Saved():
+                self._add_saved(entry)
+            case Deleted():
+                self._add_deleted(entry)
+            case Touched():
+                self._add_touched(entry)
+            case Reached():
+                self._touch(entry.backend, entry.keys)
+
+    def finish(self) -> list[Operation]:
+        """Return what is to be done, after reading objects whose newest state only the database knows."""
+        self._read()
+        return [each for each in self._operations.values() if each is not None and _is_wanted(each)]
+
+    def _add_saved(self, entry: Saved) -> None:
+        watch = self._watches.models[type(entry.instance)]
+        for backend in watch.backends:
+            if not _is_ignored(backend, entry):
+                self._save(backend, entry)
+        for backend, path in watch.related:
+            self._touch(backend, reach(entry.instance, backend, path))
+
+    def _save(self, backend: Backend, entry: Saved) -> None:
+        subject = _subject(backend, entry.instance.pk)
+        if _is_new(backend, entry):
+            self._new.add(subject)
+        self._put(subject, Operation(backend, cast(entry.instance, backend.model_class()), SAVE))
+        self._stale.discard(subject)
+        if entry.fields is not None or entry.instance.get_deferred_fields():
+            # The other fields may hold values that were never saved, or none.
+            self._stale.add(subject)
+
+    def _add_deleted(self, entry: Deleted) -> None:
+        subject = _subject(entry.backend, entry.instance.pk)
+        self._operations.pop((subject, SAVE), None)
+        self._deleted.add(subject)
+        if subject in self._new:
+            self._new.remove(subject)
+            return
+        self._put(subject, Operation(entry.backend, entry.instance, DELETE, entry.targets))
+
+    def _add_touched(self, entry: Touched) -> None:
+        watch = self._watches.models[entry.model]
+        for backend in (*watch.backends, *watch.of_children):
+            self._touch(backend, entry.keys)
+        if not watch.related:
+            return
+        for instance in entry.model._base_manager.using(self._using).in_bulk(entry.keys).values():
+            for backend, path in watch.related:
+                self._touch(backend, reach(instance, backend, path))
+
+    def _touch(self, backend: Backend, keys: Keys) -> None:
+        for subject in (_subject(backend, key) for key in keys):
+            self._operations[subject, SAVE] = self._operations.pop((subject, SAVE), None)
+            self._stale.add(subject)
+
+    def _put(self, subject: Subject, operation: Operation) -> None:
+        # Taken out first, so that it moves to the end.
+        self._operations.pop((subject, operation.action), None)
+        self._operations[subject, operation.action] = operation
+
+    def _read(self) -> None:
+        stale = [subject for subject in self._stale if (subject, SAVE) in self._operations]
+        rows = self._rows(stale)
+        for subject in stale:
+            backend, key = subject
+            known, row = self._operations[subject, SAVE], rows[backend.model_class()].get(key)
+            if row is None or (known is None and subject in self._deleted):
+                del self._operations[subject, SAVE]
+            elif known is None:
+                self._operations[subject, SAVE] = Operation(backend, row, SAVE)
+            else:
+                refresh(known.instance, row)
+
+    def _rows(self, subjects: list[Subject]) -> dict[type[Model], dict[Any, Model]]:
+        keys: dict[type[Model], set[Any]] = {}
+        for backend, key in subjects:
+            keys.setdefault(backend.model_class(), set()).add(key)
+        return {model: model._base_manager.using(self._using).in_bulk(keys[model]) for model in keys}
+
+
+def _subject(backend: Backend, key: object) -> Subject:
+    # Keys may come as "7" and as 7.
+    return backend, backend.model_class()._meta.pk.to_python(key)
+
+
+def _is_ignored(backend: Backend, entry: Saved) -> bool:
+    if entry.fields is None:
+        return False
+    fields = entry.instance._meta
+    return {fields.get_field(name).name for name in entry.fields} <= set(backend.ignore_fields)
+
+
+def _is_new(backend: Backend, entry: Saved) -> bool:
+    """Tell whether the backend's object did not exist: a child may be added to a row that did."""
+    is_same = entry.instance._meta.concrete_model is backend.model_class()._meta.concrete_model
+    return entry.is_new and (is_same or not entry.had_key)
+
+
+def _is_wanted(operation: Operation) -> bool:
+    return operation.targets != () and operation.action in operation.backend.get_actions()

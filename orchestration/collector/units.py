@@ -1,0 +1,171 @@
+"""Units of work: what one transaction collects, and how it is stored together with it."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from django.db import router as databases
+from django.db import transaction
+
+from orchestration import executors, lanes, manager, router
+from orchestration.exceptions import OrchestrationError, RouteBroken
+from orchestration.models import ScriptLog
+from orchestration.operations import Operation
+from orchestration.signals import unit_failed
+
+from .folding import fold
+from .journal import Entry, Journal
+from .watching import watches
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import AnonymousUser
+
+_current: ContextVar[Unit | None] = ContextVar("orchestration_unit", default=None)
+
+
+class Unit:
+    """All operations of one transaction; it belongs to one thread and one database connection."""
+
+    def __init__(
+        self, using: str, *, user: AbstractBaseUser | AnonymousUser | None = None, origin: str = ""
+    ) -> None:
+        self.uuid = uuid.uuid4()
+        self.using, self.user, self.origin = using, user, origin
+        #: After COMMIT: the logs of its scripts, as far as they are known.
+        self.logs: list[ScriptLog] = []
+        #: What was stored; None: nothing was to be done, or it was rolled back.
+        self.queued: manager.Queued | None = None
+        #: Its own COMMIT is done.
+        self.is_committed = False
+        #: What made it fail as a whole.
+        self.error: OrchestrationError | None = None
+        self.is_finished = False
+        self._thread = threading.get_ident()
+        self._journal = Journal(transaction.get_connection(using))
+
+    def __str__(self) -> str:
+        return self.origin or str(self.uuid)
+
+    @cached_property
+    def router(self) -> router.Router:
+        """The router of this unit: it reads the table of routes once, when it is first asked."""
+        return router.get_router()
+
+    def collects(self, using: str) -> bool:
+        """Tell whether a change in this thread, on a database, is part of it."""
+        return not self.is_finished and self.using == using and self._thread == threading.get_ident()
+
+    def append(self, entry: Entry) -> None:
+        """Note what has just happened."""
+        self._journal.append(entry)
+
+    def close(self) -> None:
+        """Collect nothing any more."""
+        self.is_finished = True
+        self._journal.close()
+
+    def operations(self) -> list[Operation]:
+        """Return what is to be done, as far as it is known now."""
+        return fold(self._journal.entries, watches, self.using)
+
+    def store(self) -> None:
+        """Turn what was collected into scripts, and insert their rows: last in the transaction.
+
+        Raises RouteBroken, BackendFailed and other errors of generation; then all must be rolled back.
+        """
+        operations = self.operations()
+        scripts = manager.generate(operations, router=self.router) if operations else []
+        if scripts:
+            user = self.user if self.user is not None and self.user.is_authenticated else None
+            self.queued = manager.enqueue(scripts, unit=self.uuid, user=user, origin=self.origin)
+            self.logs = list(self.queued.logs)
+
+    def wake(self) -> None:
+        """Have its scripts run: to be called after COMMIT."""
+        if self.queued is not None:
+            executors.wake(self.queued.lanes)
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for its scripts that are not background (None: without a limit), then refresh ``logs``."""
+        if self.queued is None:
+            return
+        lanes.wait(self.queued.waited, seconds=seconds)
+        self.logs = list(ScriptLog.objects.filter(unit=self.uuid).select_related("server").order_by("id"))
+
+    def fail(self, error: OrchestrationError) -> None:
+        """Mark what was wrong and have it reported: to be called after the rollback."""
+        self.queued, self.logs = None, []
+        if transaction.get_connection(our_database()).needs_rollback:
+            return
+        if isinstance(error, RouteBroken):
+            router.mark_broken(error)
+        unit_failed.send(sender=Unit, unit=self, error=error)
+
+
+def our_database() -> str:
+    """Return the alias of the database in which the package's own tables are."""
+    return databases.db_for_write(ScriptLog)
+
+
+def find(using: str) -> Unit | None:
+    """Return the unit that collects the changes of this thread on a database."""
+    unit = _current.get()
+    return unit if unit is not None and unit.collects(using) else None
+
+
+@contextmanager
+def work(unit: Unit) -> Iterator[Unit]:
+    """Run a block as one transaction, and store at its end what it asks for.
+
+    Inside another transaction it is a savepoint, and its scripts run after the COMMIT of that one.
+    """
+    is_own = not is_in_transaction(unit.using)
+    try:
+        with transaction.atomic(using=unit.using), _noting_failure(unit):
+            with _collecting(unit):
+                yield unit
+            if not transaction.get_rollback(unit.using):
+                unit.store()
+            if unit.queued is not None and not is_own:
+                transaction.on_commit(unit.wake, using=unit.using, robust=True)
+        unit.is_committed = is_own
+    finally:
+        if unit.error is not None:
+            unit.fail(unit.error)
+        elif is_own:
+            # Also when a callback of somebody else raised after COMMIT.
+            unit.wake()
+
+
+@contextmanager
+def _noting_failure(unit: Unit) -> Iterator[None]:
+    try:
+        yield
+    except OrchestrationError as error:
+        unit.error = error
+        raise
+
+
+@contextmanager
+def _collecting(unit: Unit) -> Iterator[None]:
+    # Without a token: an async unit may be left in another context than it was entered in.
+    before = _current.get()
+    _current.set(unit)
+    try:
+        yield
+    finally:
+        _current.set(before)
+        unit.close()
+
+
+def is_in_transaction(using: str) -> bool:
+    """Tell whether somebody else decides when this thread's changes are committed."""
+    connection = transaction.get_connection(using)
+    return connection.in_atomic_block or not connection.get_autocommit()
