@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -12,12 +13,15 @@ from django.utils import timezone
 from django.utils.functional import Promise
 
 from orchestration import calls
-from orchestration.exceptions import BackendInvalid, NotShell
+from orchestration.exceptions import BackendInvalid, NotShell, UnsafeTemplate
 from orchestration.operations import DELETE, SAVE
-from orchestration.shell import sh
+from orchestration.shell import as_text, refuse_open, sh
 
-from . import registry
-from .commands import Commands, Part
+from . import registry, steps
+from .commands import Part
+
+#: Texts in a row that are looked through for an open quote before a template.
+_LITERALS = 16
 
 
 class ServiceBackend:
@@ -86,7 +90,12 @@ class ServiceBackend:
 
     def __init__(self) -> None:
         self.head, self.content, self.tail = Part(), Part(), Part()
+        #: The part of the script that ``append`` adds to.
         self.part = self.content
+        #: A step may fail without ending the script.
+        self.may_fail = False
+        #: Literal text since the last template: it may have left a quote open.
+        self._literals: deque[str] = deque(maxlen=_LITERALS)
 
     def __str__(self) -> str:
         return self.get_name()
@@ -94,31 +103,72 @@ class ServiceBackend:
     # Writing
 
     def prepare(self) -> None:
-        """Append what runs once, before the actions."""
-        self._append_frame("set -e", "set -o pipefail", "exit_code=0")
+        """Append what runs once, before the actions; the default makes the script stop at a failure."""
+        self._append_frame(steps.strict_mode(self.script_executable) + "\nexit_code=0")
 
     def commit(self) -> None:
         """Append what runs once, after the actions: usually it applies a configuration."""
         self._append_frame("exit $exit_code")
 
+    def _append_frame(self, text: str) -> None:
+        if steps.is_shell(self.script_executable):
+            commands = self.part[self.script_method]
+            commands.text.add(text)
+            commands.has_frame = True
+
     def append(
-        self, command: str | Callable[..., object], *args: Any, context: Mapping[str, Any] | None = None
+        self,
+        command: str | Callable[..., object],
+        *args: Any,  # Any: a context, or what the function takes
+        context: Mapping[str, Any] | None = None,
+        run_as: str | None = None,
+        allow_fail: bool = False,
+        timeout: float | None = None,
     ) -> None:
+        """Append shell text, or a Python function that is called with ``*args`` and the server.
+
+        Text alone is literal. With a context, as second argument, it is a template: see ``sh()``.
+        ``run_as``: run it as another user, in that user's home. ``timeout``: kill it after so many
+        seconds. ``allow_fail``: when it fails the script goes on, and fails at its end.
+        Raises UnsafeTemplate, NotShell or NotStorable at once.
+        """
         if not isinstance(command, str):
-            commands = self.part[self.function_method]
-            commands.calls.append(calls.encode(command, args))
-            commands.is_explicit = True
+            self._append_call(command, args, has_options=bool(run_as or allow_fail or timeout or context))
             return
         if args:
             (context,) = args
+        text = self._literal(command) if context is None else self._filled(command, context)
+        if run_as is not None or allow_fail or timeout is not None:
+            steps.refuse_other(self.script_executable, "run_as, allow_fail or timeout")
+            self.may_fail |= allow_fail
+            text = steps.wrap(
+                text, self.script_executable, run_as=run_as, allow_fail=allow_fail, timeout=timeout
+            )
         commands = self.part[self.script_method]
-        commands.text.add(command if context is None else sh(command, context))
-        commands.is_explicit = True
+        commands.text.add(text)
+        commands.is_explicit |= bool(text) and not text.isspace()
 
-    def _append_frame(self, *lines: str) -> None:
-        commands = self.part[self.script_method]
-        commands.text.add("\n".join(lines))
-        commands.has_frame = True
+    def _literal(self, text: str) -> str:
+        self._literals.append(text)
+        return as_text(text)
+
+    def _filled(self, template: str, context: Mapping[str, Any]) -> str:
+        steps.refuse_other(self.script_executable, "A context")
+        if 0 < len(self._literals) < _LITERALS:
+            _refuse_open("\n".join(self._literals))
+        self._literals.clear()
+        return sh(template, context)
+
+    def _append_call(
+        self, function: Callable[..., object], args: Sequence[object], *, has_options: bool
+    ) -> None:
+        if has_options:
+            raise NotShell("run_as, allow_fail, timeout and context are for shell text, not for functions.")
+        commands = self.part[self.function_method]
+        commands.calls.append(calls.encode(function, args))
+        commands.shown_calls.append(calls.show(function, args))
+        commands.text.secrets.update(dict.fromkeys(calls.secrets(args)))
+        commands.is_explicit = True
 
     def get_context(self, obj: Model) -> dict[str, Any]:
         """Return the values that the templates of this backend need for an object."""
@@ -228,3 +278,10 @@ def _refuse_invalid(backend: type[ServiceBackend]) -> None:
     for attribute in ("actions", "after", "async_actions", "ignore_fields", "probes"):
         if isinstance(getattr(backend, attribute), str):
             raise BackendInvalid(f"{name}.{attribute} is a text. Give a list of names: ['...'].")
+
+
+def _refuse_open(text: str) -> None:
+    try:
+        refuse_open(text)
+    except UnsafeTemplate as error:
+        raise UnsafeTemplate(f"A template follows text that is not whole. {error}") from error

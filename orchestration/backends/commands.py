@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from orchestration.scripts import Call
 from orchestration.shell import Shell
@@ -28,26 +28,32 @@ class Text:
         """Add one or several lines."""
         if isinstance(line, Shell) and line.secrets:
             self.secrets.update(dict.fromkeys(line.secrets))
-            self._shown = self._shown or Text(self.chunks())
+            self._shown = self._shown or self._copy()
         if self._shown is not None:
             self._shown.add(line.shown if isinstance(line, Shell) else line)
         self._lines.append(line)
         if len(self._lines) >= _LOOSE:
             self._compact()
 
-    def chunks(self) -> list[str]:
-        """Return the text in few pieces, to be joined by newlines."""
-        if self._lines:
-            self._compact()
-        return self._chunks
+    def take(self) -> list[str]:
+        """Return the text in few pieces, to be joined by newlines, and forget it."""
+        self._compact()
+        chunks, self._chunks = self._chunks, []
+        return chunks
 
-    def shown_chunks(self) -> list[str]:
-        """Return the same with secrets masked."""
-        return self.chunks() if self._shown is None else self._shown.chunks()
+    def shown(self) -> list[str]:
+        """Return the same with secrets masked, and keep it."""
+        self._compact()
+        return list(self._chunks) if self._shown is None else self._shown.shown()
+
+    def _copy(self) -> Text:
+        self._compact()
+        return Text(self._chunks)
 
     def _compact(self) -> None:
-        self._chunks.append("\n".join(self._lines))
-        self._lines.clear()
+        if self._lines:
+            self._chunks.append("\n".join(self._lines))
+            self._lines.clear()
 
 
 class Commands:
@@ -65,26 +71,12 @@ class Commands:
         self.is_explicit = False
 
 
-class Part:
+class Part(dict[str, Commands]):
     """Head, content or tail of a script: commands by method, in the order of their first use."""
 
-    __slots__ = ("_methods",)
-
-    def __init__(self) -> None:
-        self._methods: dict[str, Commands] = {}
+    def __missing__(self, method: str) -> Commands:
+        commands = self[method] = Commands()
+        return commands
 
     def __bool__(self) -> bool:
-        return any(commands.is_explicit for commands in self._methods.values())
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._methods)
-
-    def __getitem__(self, method: str) -> Commands:
-        try:
-            return self._methods[method]
-        except KeyError:
-            return self._methods.setdefault(method, Commands())
-
-    def get(self, method: str) -> Commands | None:
-        """Return the commands of a method, None when there are none."""
-        return self._methods.get(method)
+        return any(commands.is_explicit for commands in self.values())

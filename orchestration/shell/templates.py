@@ -8,7 +8,8 @@ from functools import lru_cache
 
 from orchestration.exceptions import UnsafeTemplate
 
-from .lexer import PLACE, Place, Scanner
+from .lexer import Place, Scanner
+from .quoting import PLACE
 from .values import MASK, Raw, Secret, Shell, as_text, forms, quote
 
 _PERCENT = re.compile(r"%(?:(%)|\(([^()]*)\)s)?")

@@ -17,9 +17,8 @@ MASK = "********"
 #: Never special to a shell, wherever it stands as a word. ``=``, ``,`` and ``~`` may be, at some places.
 _PLAIN = re.compile(r"[A-Za-z0-9_@%+:./-]+", re.ASCII)
 #: POSIX and bash: words with a meaning of their own where a command may begin.
-_RESERVED = frozenset(
-    "case coproc do done elif else esac fi for function if in select then time until while".split()
-)
+_RESERVED = {"case", "coproc", "do", "done", "elif", "else", "esac", "fi", "for", "function", "if", "in"}
+_RESERVED |= {"select", "then", "time", "until", "while"}
 
 
 class Shell(str):
@@ -32,9 +31,11 @@ class Shell(str):
     def __new__(cls, text: str, *, shown: str | None = None, secrets: Iterable[str] = ()) -> Shell:
         """Take the secrets of ``text`` over, unless others are given."""
         self = super().__new__(cls, text)
-        known = isinstance(text, Shell)
-        self.shown = shown if shown is not None else (text.shown if known else str(self))
-        self.secrets = tuple(secrets) or (text.secrets if known else ())
+        self.shown, self.secrets = str(self), tuple(secrets)
+        if isinstance(text, Shell):
+            self.shown, self.secrets = text.shown, self.secrets or text.secrets
+        if shown is not None:
+            self.shown = shown
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
