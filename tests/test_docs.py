@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from orchestration import checks
+from orchestration.backends import ServiceBackend
+from orchestration.expressions import compile_expression
 from orchestration.settings import declared
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +28,18 @@ def test_every_setting_has_a_comment_for_readers():
     source = (ROOT / "orchestration" / "settings.py").read_text()
     uncommented = re.findall(r"(?<!\n)\n(?!    #:).*\n    ([A-Z_]+) = Setting\[", source)
     assert uncommented == []
+
+
+def test_backends_page_names_every_attribute_with_its_default():
+    attributes = [name for name in ServiceBackend.__annotations__ if name != "is_made_anew"]
+    defaults = {name: repr(getattr(ServiceBackend, name)) for name in attributes}
+    assert rows("backends.md") == defaults
+
+
+def test_examples_of_route_expressions_are_some():
+    example = re.search(r"```python\n(.*?)```", (REFERENCE / "expressions.md").read_text(), re.DOTALL)
+    for line in example[1].splitlines():
+        compile_expression(line, ("website",))
 
 
 def test_checks_page_lists_every_id():
