@@ -150,6 +150,7 @@ class Server(models.Model):
             user=self.user or options.SSH_DEFAULT_USER,
             sudo=self.sudo,
             host_keys=tuple(host_key_lines(self.host_keys)),
+            server=self,
         )
 
 

@@ -41,7 +41,7 @@ def _width(words: list[str]) -> int:
 
 
 def validate_host_keys(value: str) -> None:
-    """Accept lines of 'type base64', with '@cert-authority' or '@revoked' in front or without."""
+    """Accept lines of 'type base64', with or without '@cert-authority' in front."""
     for line in host_key_lines(value):
         problem = _problem(line.split())
         if problem:
