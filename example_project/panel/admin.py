@@ -8,11 +8,21 @@ from . import passwords
 from .models import Account, Alias, Database, DatabaseUser, Domain, Mailbox, Record, SystemUser, Website, Zone
 
 
+class PanelAdmin(admin.ModelAdmin):
+    """Offers what names files on a server once only: a rename would leave the old files behind."""
+
+    fixed = ["name"]
+
+    def get_readonly_fields(self, request, obj=None):
+        fields = super().get_readonly_fields(request, obj)
+        return [*fields, *self.fixed] if obj else fields
+
+
 class PasswordForm(forms.ModelForm):
     """Takes a new password, and stores its hash only."""
 
     new_password = forms.CharField(
-        label=_("new password"),
+        label=_("New password"),
         min_length=10,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
@@ -46,7 +56,7 @@ class AccountAdmin(admin.ModelAdmin):
 
 
 @admin.register(SystemUser)
-class SystemUserAdmin(admin.ModelAdmin):
+class SystemUserAdmin(PanelAdmin):
     list_display = ["name", "account", "shell"]
     list_filter = ["shell"]
     list_select_related = ["account"]
@@ -60,7 +70,8 @@ class DomainInline(admin.TabularInline):
 
 
 @admin.register(Website)
-class WebsiteAdmin(admin.ModelAdmin):
+class WebsiteAdmin(PanelAdmin):
+    fixed = ["name", "user"]
     list_display = ["name", "user", "kind", "is_active"]
     list_filter = ["kind", "is_active"]
     list_select_related = ["user"]
@@ -79,7 +90,7 @@ class RecordInline(admin.TabularInline):
 
 
 @admin.register(Zone)
-class ZoneAdmin(admin.ModelAdmin):
+class ZoneAdmin(PanelAdmin):
     list_display = ["name", "account", "serial"]
     list_select_related = ["account"]
     search_fields = ["name"]
@@ -93,7 +104,7 @@ class ZoneAdmin(admin.ModelAdmin):
 
 
 @admin.register(DatabaseUser)
-class DatabaseUserAdmin(admin.ModelAdmin):
+class DatabaseUserAdmin(PanelAdmin):
     form = DatabaseUserForm
     list_display = ["name", "account"]
     list_select_related = ["account"]
@@ -103,7 +114,7 @@ class DatabaseUserAdmin(admin.ModelAdmin):
 
 
 @admin.register(Database)
-class DatabaseAdmin(admin.ModelAdmin):
+class DatabaseAdmin(PanelAdmin):
     list_display = ["name", "account"]
     list_select_related = ["account"]
     search_fields = ["name"]
@@ -117,7 +128,8 @@ class AliasInline(admin.TabularInline):
 
 
 @admin.register(Mailbox)
-class MailboxAdmin(admin.ModelAdmin):
+class MailboxAdmin(PanelAdmin):
+    fixed = ["address"]
     form = MailboxForm
     list_display = ["address", "account", "quota"]
     list_select_related = ["account"]

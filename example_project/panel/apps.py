@@ -6,5 +6,5 @@ class PanelConfig(AppConfig):
     """What customers have."""
 
     name = "example_project.panel"
-    verbose_name = _("hosting")
+    verbose_name = _("Hosting")
     default_auto_field = "django.db.models.BigAutoField"

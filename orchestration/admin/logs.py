@@ -80,7 +80,7 @@ class ScriptLogAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # n
         ),
         (_("Script"), {"fields": ["script_display"]}),
         (_("Output"), {"fields": ["stdout_display", "stderr_display", "traceback_display", "results"]}),
-        (_("Cause"), {"fields": ["user", "origin", "route", "unit_display", "background"]}),
+        (_("Cause"), {"fields": ["user", "origin", "route", "unit_display"]}),
         (
             _("Queue"),
             {

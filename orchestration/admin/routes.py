@@ -33,9 +33,9 @@ def action_choices(current: list[str]) -> list[tuple[str, str]]:
 class RouteForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """Offers the backends and actions that are installed while the form is shown."""
 
-    backend = forms.ChoiceField(label=_("backend"))
+    backend = forms.ChoiceField(label=_("Backend"))
     async_actions = forms.MultipleChoiceField(
-        label=_("asynchronous actions"),
+        label=_("Asynchronous actions"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text=_("Actions that no request waits for."),

@@ -30,7 +30,7 @@ def fingerprint(line: str) -> str:
 class ServerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at run time
     """Servers; nothing here opens a connection."""
 
-    list_display = ["name", "get_address", "os", "connection", "is_active", "waiting", "failed"]
+    list_display = ["name", "address_display", "os", "connection", "is_active", "waiting", "failed"]
     list_filter = ["is_active", "connection", "os"]
     list_select_related = False
     search_fields = ["name", "address", "description"]
@@ -57,6 +57,11 @@ class ServerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at
         to_delete, counts, missing, protected = super().get_deleted_objects(objs, request)
         missing -= {Lane._meta.verbose_name, ScriptLog._meta.verbose_name}
         return to_delete, counts, missing, protected
+
+    @admin.display(description=_("address"), ordering="address")
+    def address_display(self, server: Server) -> str:
+        """Return the address, or the name of a server that has none."""
+        return server.get_address()
 
     @admin.display(description=_("waiting"), ordering="waiting_count")
     def waiting(self, server: Any) -> SafeString:  # Any: has annotations

@@ -5,6 +5,13 @@ from django.conf import settings
 from orchestration import ServiceController
 
 
+#: Moves a draft to its place, in one step, if it differs from what is there.
+PUBLISH = """\
+publish() {
+    if cmp -s "$1.new" "$1"; then rm -f "$1.new"; else mv -f "$1.new" "$1"; fi
+}"""
+
+
 class PanelController(ServiceController):
     """Works below PANEL_ROOT ("/" on a real server), or below the login's home (on a demo host).
 
@@ -15,11 +22,12 @@ class PanelController(ServiceController):
 
     def prepare(self):
         super().prepare()
-        self.append("umask 022")
         if root := getattr(settings, "PANEL_ROOT", ""):
             self.append("cd -- %(root)s", {"root": root})
         else:
             self.append("cd")
+        self.append("umask 022")
+        self.append(PUBLISH)
 
     def write(self, path, content, mode="0644"):
         """Write a file, unless it has that content already."""
@@ -33,11 +41,8 @@ class PanelController(ServiceController):
         self.append("printf %%s %(content)s > %(path)s.new", context)
 
     def publish(self, path):
-        """Move the draft to its place, in one step, if it differs from what is there."""
-        self.append(
-            "if cmp -s %(path)s.new %(path)s; then rm -f %(path)s.new; else mv -f %(path)s.new %(path)s; fi",
-            {"path": path},
-        )
+        """Let the draft take its place."""
+        self.append("publish %(path)s", {"path": path})
 
     def assemble(self, folder, path, mode="0644"):
         """Write one file with the lines of all files in a folder."""

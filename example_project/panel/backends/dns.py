@@ -31,7 +31,7 @@ class Zone(PanelController):
         context = self.get_context(zone)
         self.draft(context["file"], zone_file(zone))
         self.append(
-            "if command -v named-checkzone > /dev/null; then named-checkzone -q %(name)s %(file)s.new; fi",
+            "if command -v named-checkzone > /dev/null; then named-checkzone %(name)s %(file)s.new; fi",
             context,
         )
         self.publish(context["file"])
