@@ -125,5 +125,6 @@ def _steps(server: Server, log: ScriptLog, section: Section, needs: tuple[str, .
 
 def _method(server: Server, group: Group) -> str:
     """Return the name of the method of a group: the server says what SSH means."""
-    is_local = group.method == SSH and server.connection == Server.Connection.LOCAL
-    return Local if is_local else group.method
+    if group.method != SSH:
+        return group.method
+    return Local if server.connection == Server.Connection.LOCAL else options.SSH_METHOD
