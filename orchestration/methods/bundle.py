@@ -37,7 +37,9 @@ def source() -> str:
 
 
 def _is_internal(node: ast.stmt) -> bool:
-    """Tell whether a statement makes no sense in one file: imports of each other, and of the future."""
+    """Tell whether a statement makes no sense in one file: imports of each other, and for types."""
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) == "TYPE_CHECKING"
     return isinstance(node, ast.ImportFrom) and (node.level > 0 or node.module == "__future__")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import socket
@@ -114,7 +115,7 @@ class LocalChannel:
         self._free()
 
     def abandon(self) -> None:
-        """Free the descriptors and forget the process, which is the parent's."""
+        """Free the descriptors, and forget the process without waiting for it."""
         self._process.returncode = 0
         self._free()
 
@@ -144,4 +145,11 @@ def _collect() -> None:
     _running[:] = [channel for channel in list(_running) if not channel.has_ended()]
 
 
+def _let_go() -> None:
+    """Leave the runners to themselves when this process ends: they finish their sections."""
+    for channel in _running:
+        channel.abandon()
+
+
 _running: list[LocalChannel] = []
+atexit.register(_let_go)

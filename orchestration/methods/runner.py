@@ -93,7 +93,11 @@ class RunnerConnection:
         self._is_read = self._is_closed = False
         nonce = secrets.token_hex(16)
         self._channel = link.open(bundle.command(nonce, sudo=host.sudo))
-        self._await_hello(f"hello 0 {nonce} ".encode())
+        try:
+            self._await_hello(f"hello 0 {nonce} ".encode())
+        except BaseException:
+            self._channel.close()
+            raise
         self._heard = self._sent = time.monotonic()
 
     @property
@@ -184,11 +188,12 @@ class RunnerConnection:
 
     def _is_usable(self) -> bool:
         """Tell whether the runner is there; ask it when it was silent for long."""
-        if self._is_closed:
-            return False
+        with self._turn:
+            if not (self._is_closed or self._is_read):
+                self._read(0)
         asked = time.monotonic()
-        if asked - self._heard < DOUBT or self._exchanges:
-            return True
+        if self._is_closed or self._exchanges or asked - self._heard < DOUBT:
+            return not self._is_closed
         try:
             self._send(b"alive 0\n")
         except ConnectionLost:
@@ -228,7 +233,7 @@ class RunnerConnection:
         return True
 
     def _read(self, patience: float) -> None:
-        """Read for all threads that wait. The lock is free while nothing arrives."""
+        """Read for all threads that wait; the lock is free meanwhile."""
         self._is_read = True
         self._turn.release()
         data: bytes | None = b""
