@@ -80,8 +80,42 @@ class PlainChannel(Channel, Protocol):
 class PlainLink(Protocol):
     """A connection that opens such channels."""
 
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether it has ended."""
+
     def open(self, command: str) -> PlainChannel:
         """Run a command in the login shell of the host."""
+
+    def close(self) -> None:
+        """Close it and all of its channels."""
+
+    def abandon(self) -> None:
+        """Let go of it in a forked child."""
+
+
+class PlainConnection:
+    """A connection to a host without python3, as a pool keeps it."""
+
+    def __init__(self, host: Host, link: PlainLink) -> None:
+        self._host, self._link = host, link
+
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether it has ended."""
+        return self._link.is_closed
+
+    def run(self, unit: Unit) -> Iterator[Event]:
+        """Run a unit. Raises ConnectionFailed only when certainly nothing of it ran."""
+        return run(self._link, self._host, unit)
+
+    def close(self) -> None:
+        """End it."""
+        self._link.close()
+
+    def abandon(self) -> None:
+        """Let go of it in a forked child."""
+        self._link.abandon()
 
 
 def run(link: PlainLink, host: Host, unit: Unit) -> Iterator[Event]:
@@ -109,22 +143,24 @@ def _send(link: PlainLink, host: Host, unit: Unit, mark: str) -> str:
     total = sum(map(len, texts))
     channel = _execute(link, host, RECEIVE, mark, total, *map(len, texts))
     with contextlib.closing(channel):
-        with _nothing_ran():
+        with _turned(ConnectionLost, ConnectionFailed):  # it did not take all, so nothing can run
             channel.send(b"".join(texts))
         (word, *rest), _ = _answer(channel, mark)
         if word == "ready":
             return rest[0]
         if word == "full":
-            raise ServerFull(f"{host.name} has no space in its temporary folder for the script.")
+            raise ServerFull(
+                f"{host.name} has no space for the script in its temporary folder, or no such folder."
+            )
         raise _no_answer(host, channel)
 
 
 @contextlib.contextmanager
-def _nothing_ran() -> Iterator[None]:
+def _turned(known: type[Exception], meant: type[Exception]) -> Iterator[None]:
     try:
         yield
-    except ConnectionLost as error:
-        raise ConnectionFailed(str(error)) from error
+    except known as error:
+        raise meant(str(error)) from error
 
 
 def _no_answer(host: Host, channel: Channel) -> Exception:
@@ -192,7 +228,8 @@ class _Process:
     def run(self, mark: str, text: str) -> Generator[Event, None, Done]:
         """Run to the end: yield what happens, return how it ended."""
         command = shlex.split(self.job.executable)
-        self.channel = _execute(self.link, self.host, RUN, mark, text, *command)
+        with _turned(ConnectionFailed, ConnectionLost):  # jobs ran before, and perhaps this one
+            self.channel = _execute(self.link, self.host, RUN, mark, text, *command)
         with contextlib.closing(self.channel):
             (word, *rest), output = _answer(self.channel, mark)
             if word != "started":

@@ -14,13 +14,13 @@ import pytest
 class Proxy:
     """Forwards connections to a host; its ``host`` stands for the real one.
 
-    ``cut_after``: bytes from the client after which both sides are closed, hard. ``delay``: seconds by
-    which each chunk comes later, each way. While ``freeze()`` is in force nothing passes, nothing closes.
+    ``cut_after``, ``freeze_after``: bytes from the client after which both sides are closed, or after
+    which nothing passes and nothing closes. ``delay``: seconds by which each chunk comes later, each way.
     """
 
     def __init__(self, target):
         self.target = target
-        self.cut_after = None
+        self.cut_after = self.freeze_after = None
         self.delay = 0.0
         self.sent = 0
         self.connections = 0
@@ -64,13 +64,19 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection((self.target.address, self.target.port), timeout=10)
-                server.settimeout(None)
                 self.connections += 1
-                self._sockets += [client, server]
-                for source, sink, count in ((client, server, True), (server, client, False)):
-                    sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    threading.Thread(target=self._pump, args=(source, sink, count), daemon=True).start()
+                with contextlib.suppress(OSError):
+                    self._forward(client)
+
+    def _forward(self, client):
+        self._sockets.append(client)
+        server = socket.create_connection((self.target.address, self.target.port), timeout=10)
+        server.settimeout(None)
+        self._sockets.append(server)
+        for one in (client, server):
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for source, sink, count in ((client, server, True), (server, client, False)):
+            threading.Thread(target=self._pump, args=(source, sink, count), daemon=True).start()
 
     def _pump(self, source, sink, count):
         with contextlib.suppress(OSError):
@@ -82,6 +88,8 @@ class Proxy:
                 sink.sendall(data)
                 if count and self.sent == self.cut_after:
                     break
+                if count and self.freeze_after and self.sent >= self.freeze_after:
+                    self.freeze()
         self._end(source, sink)
 
     def _counted(self, data):

@@ -76,22 +76,43 @@ def descendants(pid):
     return children + [deeper for child in children for deeper in descendants(child)]
 
 
-def kill(pids, number=signal.SIGKILL):
-    """Send a signal to processes that we started; those that are gone are no trouble."""
+def is_running(pid):
+    """Tell whether a process has not ended (a zombie has: its files are closed)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def kill(pids):
+    """Kill processes that we started, and wait for their end."""
+    pids = list(pids)
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
+            os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        wait_until(lambda pid=pid: not is_running(pid), f"the end of process {pid}")
 
 
 class Sshd:
     """One host: ``host`` for methods, ``home`` as its world, ``key`` to log in."""
 
-    def __init__(self, folder, key, *, host_key_types=("ed25519",), path=None, environment=None, **options):
+    def __init__(
+        self,
+        folder,
+        key,
+        *,
+        host_key_types=("ed25519",),
+        address=None,
+        path=None,
+        environment=None,
+        **options,
+    ):
         self.folder, self.key = Path(folder), Path(key)
         self.home = self.folder / "home"
         self.home.mkdir(parents=True)
         self.number = next(_numbers)
-        self.address = f"127.0.{self.number // 250 + 1}.{self.number % 250 + 1}"
+        self.address = address or f"127.0.{self.number // 250 + 1}.{self.number % 250 + 1}"
         self.port = _free_port(self.address)
         self.user = USER
         self.environment = {"HOME": self.home, **({"PATH": path} if path else {}), **(environment or {})}
@@ -131,7 +152,8 @@ class Sshd:
         return self
 
     def _config(self):
-        yield f"ListenAddress {self.address}:{self.port}"
+        yield f"Port {self.port}"
+        yield f"ListenAddress {self.address}"
         yield from (f"HostKey {path}" for path in self.host_key_files)
         yield f"AuthorizedKeysFile {self.authorized_keys}"
         yield "SetEnv " + " ".join(f'{name}="{value}"' for name, value in self.environment.items())
@@ -161,8 +183,8 @@ class Sshd:
 
 
 def _free_port(address):
-    with socket.socket() as probe:
-        probe.bind((address, 0))
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as probe:
         return probe.getsockname()[1]
 
 

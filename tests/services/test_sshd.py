@@ -1,11 +1,10 @@
 """The sshd of the tests is a real one, and leaves nothing behind."""
 
-import os
 import subprocess
 
 import pytest
 
-from .sshd import wait_until
+from .sshd import is_running
 
 
 def run(sshd, command):
@@ -45,7 +44,7 @@ def test_stopping_ends_what_runs(sshd):
         pid = int(client.stdout.readline())
         sshd.stop()
         assert client.wait(10) == 255
-    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the command")
+    assert not is_running(pid)
 
 
 @pytest.mark.parametrize("tool", ["python3", "bash"])

@@ -1,1 +1,13 @@
 """Reaching servers over SSH with paramiko."""
+
+from orchestration.methods.plain import PlainConnection
+from orchestration.methods.runner import RunnerMethod
+
+from .link import ParamikoLink, ParamikoTransport
+
+
+class Paramiko(RunnerMethod[ParamikoLink]):
+    """Runs units over SSH: through a runner, or by plain exec on a host without python3."""
+
+    def __init__(self) -> None:
+        super().__init__(ParamikoTransport(), fallback=PlainConnection)

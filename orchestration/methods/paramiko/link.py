@@ -7,7 +7,7 @@ import select
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import paramiko
 
@@ -45,6 +45,8 @@ EXCHANGES = (
 #: Bytes that a host may send before they are read, and in one packet.
 WINDOW = 2 * 1024 * 1024
 PACKET = 64 * 1024
+#: Bytes that are taken at once; paramiko copies them twice.
+CHUNK = 256 * 1024
 STDERR_KEPT = 64 * 1024
 #: Seconds between two looks whether a far end that takes nothing has been stalling for too long.
 LOOK = 0.5
@@ -158,6 +160,11 @@ class ParamikoLink:
             return options.CONNECT_TIMEOUT
         return max(deadline - time.monotonic(), 0.1)
 
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether the connection has ended."""
+        return self.wire.has_hung_up or not self.session.is_active()
+
     def close(self) -> None:
         """Close the connection and all of its channels."""
         self.session.close()
@@ -207,7 +214,7 @@ def _explain(host: Host, wire: Wire, error: Exception) -> ConnectionFailed:
         return LoginFailed(login.refusal(host, error))
     if isinstance(error, paramiko.ChannelException):
         return ConnectionFailed(f"{place} grants no further session: raise MaxSessions in sshd_config.")
-    return ConnectionFailed(f"The connection to {place} ended: {error or 'without a word'}.")
+    return ConnectionFailed(f"The connection to {place} ended: {str(error) or 'without a word'}.")
 
 
 class ParamikoChannel:
@@ -230,13 +237,15 @@ class ParamikoChannel:
                 raise ConnectionLost(f"{self.link.host.name} takes no more data: the link is frozen.")
 
     def _send(self, data: memoryview) -> int:
+        if self.link.is_closed:  # paramiko drops what is sent on a dead session, and says nothing
+            raise ConnectionLost(f"The link to {self.link.host.name} is gone.")
         try:
             sent = self.channel.send(data[: PACKET // 2])  # type: ignore[arg-type]  # any buffer
         except TimeoutError:  # receive() sets the timeout of both directions
             return 0
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise ConnectionLost(f"The link to {self.link.host.name} is gone: {error}.") from error
-        if sent == 0 or not self.link.session.is_active():
+        if sent == 0:
             raise ConnectionLost(f"The link to {self.link.host.name} is gone.")
         return sent
 
@@ -245,7 +254,7 @@ class ParamikoChannel:
         self.channel.settimeout(timeout)
         self._read_errors()
         try:
-            return self.channel.recv(WINDOW)
+            return self.channel.recv(CHUNK)
         except TimeoutError:
             if self.link.is_frozen():
                 self.link.close()
@@ -260,9 +269,9 @@ class ParamikoChannel:
             return None
         has_ended = self.channel.eof_received or self.channel.closed
         if self.channel.recv_ready():
-            return 1, self.channel.recv(WINDOW)
+            return 1, self.channel.recv(CHUNK)
         if self.channel.recv_stderr_ready():
-            return 2, self.channel.recv_stderr(WINDOW)
+            return 2, self.channel.recv_stderr(CHUNK)
         return (0, b"") if has_ended else None
 
     def _await_any(self, timeout: float) -> bool:
@@ -281,7 +290,7 @@ class ParamikoChannel:
     def _read_errors(self) -> None:
         # Unread bytes of stderr would use up the window that both streams share.
         while self.channel.recv_stderr_ready():
-            self._errors = (self._errors + self.channel.recv_stderr(WINDOW))[-STDERR_KEPT:]
+            self._errors = (self._errors + self.channel.recv_stderr(CHUNK))[-STDERR_KEPT:]
 
     def stderr_text(self) -> str:
         """Return the last 64 KiB of what has arrived on stderr."""
@@ -296,4 +305,5 @@ class ParamikoChannel:
 
     def close(self) -> None:
         """Close the channel; the command may go on."""
-        self.channel.close()
+        with suppress(OSError, EOFError, paramiko.SSHException):  # there may be no link left to say it on
+            self.channel.close()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from orchestration.exceptions import LoginFailed
 from orchestration.scripts import Host
@@ -30,7 +32,7 @@ def load_key(path: str) -> paramiko.PKey | None:
 @lru_cache(maxsize=8)
 def _read(path: str, changed: int) -> paramiko.PKey:
     try:
-        return paramiko.PKey.from_path(path)
+        return _parse(path)
     except (TypeError, paramiko.PasswordRequiredException) as error:
         raise LoginFailed(
             f"The key {path} is protected by a passphrase, and nobody is there to type it: "
@@ -38,6 +40,17 @@ def _read(path: str, changed: int) -> paramiko.PKey:
         ) from error
     except (ValueError, UnsupportedAlgorithm, paramiko.SSHException) as error:
         raise LoginFailed(f"The file {path} holds no private key that can be used.") from error
+
+
+def _parse(path: str) -> paramiko.PKey:
+    try:
+        return paramiko.PKey.from_path(path)
+    except paramiko.SSHException:
+        # Half of the ECDSA keys without a comment are too much for paramiko's own parser (5.1).
+        private = load_ssh_private_key(Path(path).expanduser().read_bytes(), password=None)
+        if not isinstance(private, EllipticCurvePrivateKey):
+            raise
+        return paramiko.ECDSAKey(vals=(private, private.public_key()))
 
 
 def log_in(session: paramiko.Transport, host: Host, key: paramiko.PKey | None) -> None:

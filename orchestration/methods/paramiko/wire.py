@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import select
 import socket
 import time
 
@@ -13,6 +14,7 @@ from orchestration.scripts import Host
 #: Seconds after which data or probes that nobody acknowledged end the connection.
 UNANSWERED = 30
 CHUNK = 128 * 1024
+_HUNG_UP = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
 
 class Silent(OSError):
@@ -42,6 +44,15 @@ class Wire:
     def is_late(self) -> bool:
         """Tell whether the deadline has passed."""
         return self._deadline is not None and time.monotonic() >= self._deadline
+
+    @property
+    def has_hung_up(self) -> bool:
+        """Tell whether the far end has closed, even if the thread that reads has not seen it yet."""
+        if self._closed:
+            return True
+        poll = select.poll()
+        poll.register(self._socket, _HUNG_UP)
+        return bool(poll.poll(0))
 
     def settimeout(self, timeout: float) -> None:
         """Ignore paramiko's poll interval."""
