@@ -155,9 +155,11 @@ class RunnerConnection:
             return CannotStart(
                 f"The login shell of {self._name} prints without end, so nothing can run there."
             )
-        said = self._channel.stderr_text().strip()
-        if self._channel.exit_status() == NOT_FOUND or "python3: command not found" in said:
+        said, status = self._channel.stderr_text().strip(), self._channel.exit_status()
+        if status == NOT_FOUND or "python3: command not found" in said:
             return NoPython(f"{self._name} has no python3 of version 3.8 or later.")
+        if status is None:
+            return HostUnreachable(f"The connection to {self._name} was cut before the script was sent.")
         return CannotStart(f"The runner does not start on {self._name}: {said or 'it says nothing'}")
 
     # Sending
