@@ -35,10 +35,8 @@ def _is_safe(method: object) -> bool:
 class Guard:
     """Does for one evaluation whatever could be unsafe: reading, calling, looping, calculating."""
 
-    __slots__ = ("steps",)
-
-    def __init__(self) -> None:
-        self.steps = words.MAX_STEPS
+    #: What is left to be spent; a class attribute until then, as most evaluations spend nothing.
+    steps = words.MAX_STEPS
 
     def spend(self, steps: int) -> None:
         """Count work that was done; an evaluation that does too much ends here."""

@@ -41,7 +41,7 @@ class RouteQuerySet(models.QuerySet["Route"]):
         """
         cache = {} if cache is None else cache
         if _LOADED not in cache:
-            cache[_LOADED] = list(self.active().select_related("host").order_by("host"))
+            cache[_LOADED] = list(self.active().select_related("host").order_by("host_id"))
             for route in cache[_LOADED]:
                 cache.setdefault(route.backend, []).append(route)
         candidates = cache.get(operation.backend.get_name(), [])
