@@ -32,6 +32,10 @@ class BackendUnknown(OrchestrationError, LookupError):
     """No installed backend has this name."""
 
 
+class InstanceGone(OrchestrationError, LookupError):
+    """The object of an operation does not exist any more."""
+
+
 class BackendFailed(OrchestrationError):
     """A backend raised while it wrote its section."""
 

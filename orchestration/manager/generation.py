@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from django.db.models import Model
 from django.dispatch import Signal
 
 from orchestration import backends, signals
@@ -18,6 +17,7 @@ from orchestration.settings import options
 from orchestration.shell import mask
 
 from .ordering import needs, ordered
+from .records import describe
 
 if TYPE_CHECKING:
     from orchestration.backends import ServiceBackend
@@ -115,7 +115,7 @@ class Writer:
             shown=written.shown,
             secrets=written.secrets,
             needs=needs,
-            route=self.target.route,
+            route=self.target.route or None,
             background=self.is_background if run_async is None else run_async,
             serialize=serialize or backend.serialize,
             idle=options.IDLE_TIMEOUT if backend.idle is None else backend.idle,
@@ -134,14 +134,7 @@ class Writer:
 
     def _failure(self, action: str, operation: Operation, error: Exception) -> BackendFailed:
         """Return the error that names backend, action and object, and no secret that was appended."""
-        name, instance = self.backend.get_name(), _text(operation.instance)
+        name, instance = self.backend.get_name(), describe(operation.instance)
         reason = mask(f"{type(error).__name__}: {error}", backends.known_secrets(self.backend))
         message = f"{name}.{action} failed for {instance}: {reason}"
         return BackendFailed(message, backend=name, action=action, instance=instance)
-
-
-def _text(instance: Model) -> str:
-    try:
-        return str(instance)
-    except Exception:  # noqa: BLE001  the object itself may be what is broken
-        return f"{instance._meta.label} {instance.pk}"

@@ -25,7 +25,7 @@ from orchestration.models.locks import lock_limit
 from orchestration.scripts import Script, Section
 from orchestration.settings import options
 
-from .generation import operation_rows
+from .records import operation_rows
 
 DISABLED = "Execution is disabled."
 

@@ -12,6 +12,7 @@ from .quoting import PLACE, Reader
 _RUN = re.compile(r"""[^ \t\n\\'"`$<>&|;()#\0]+""")
 _DELIMITER = re.compile(r"""[ \t]*((?:'[^'\n\0]*'|"[^"\n\\`$\0]*"|\\[^\n\0]|[^ \t\n\\'"`$<>&|;()\0])+)""")
 _SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[|\[(?![\[ \t\n])")
+_ARRAY = re.compile(r"[A-Za-z_]\w*(?:\[.*\])?\+?=", re.DOTALL)
 _NUMERIC_TEST = re.compile(r"\s-(?:eq|ne|lt|le|gt|ge|v)\s")
 _BARE_BEFORE = re.compile(r"[A-Za-z0-9_/.:@=+\0-]*")
 _BARE_BEHIND = re.compile(r"[A-Za-z0-9_/.:@+\0 \t\n;)|-]|\Z")
@@ -150,7 +151,23 @@ class Scanner(Reader):
             self.arithmetic(2)
             self._separate(0)
             return
+        if _ARRAY.fullmatch(self.text, self.word, self.position):
+            self._array()
+            return
         self.depth = None if self.depth is None else self.depth + 1
+        self._separate(1)
+
+    def _array(self) -> None:
+        """Read a=(words): after a mistake in it bash goes on with the next line, be it inside quotes."""
+        start = self.position
+        self._separate(1)
+        while (char := self.text[self.position : self.position + 1]) != ")":
+            if char in ("", *";&|<>("):
+                self.refuse(start, "only words may stand in an array, and its end in this text")
+            if self.text.startswith("$(", self.position):
+                self.expansion(is_quoted=False)
+            else:
+                self.step()
         self._separate(1)
 
     def _closing(self) -> None:

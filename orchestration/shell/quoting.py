@@ -171,6 +171,7 @@ class Reader:
         if char == PLACE:
             self.refuse_place(self.position, where)
         elif char == "\\":
+            self.refuse_places(self.position, self.position + 2, where)
             self.position += 2
         elif char == "'":
             self.single_quotes()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from types import GeneratorType
@@ -98,9 +97,8 @@ def _problem(value: object) -> str:
         return "it is None. Give a value, or leave the command out."
     if isinstance(value, (Mapping, set, frozenset, GeneratorType)):
         return f"it is a {type(value).__name__}. Give text, a number, a path, or a list of them."
-    if isinstance(value, Promise | os.PathLike):
-        return ""
-    if callable(value) or type(value).__str__ is object.__str__:
+    has_text = type(value).__str__ is not object.__str__ or type(value).__repr__ is not object.__repr__
+    if not isinstance(value, Promise) and (callable(value) or not has_text):
         return f"it is a {type(value).__name__}, which has no text of its own. Was it to be called?"
     return ""
 
