@@ -68,25 +68,22 @@ class ScriptLogAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # n
             None,
             {
                 "fields": [
-                    "state_display",
+                    ("state_display", "exit_code", "duration"),
                     "reason",
-                    "backend",
-                    "server_display",
-                    "exit_code",
-                    "duration",
-                    "total",
+                    ("backend", "server_display", "total"),
                 ]
             },
         ),
         (_("Script"), {"fields": ["script_display"]}),
         (_("Output"), {"fields": ["stdout_display", "stderr_display", "traceback_display", "results"]}),
-        (_("Cause"), {"fields": ["user", "origin", "route", "unit_display"]}),
+        (_("Cause"), {"fields": [("user", "origin"), ("route", "unit_display")]}),
         (
             _("Queue"),
             {
                 "fields": [
-                    *["lane", "number", "position", "attempt", "not_before", "retry_of"],
-                    *["created_at", "started_at", "finished_at"],
+                    ("lane", "number", "position"),
+                    ("attempt", "not_before", "retry_of"),
+                    ("created_at", "started_at", "finished_at"),
                 ]
             },
         ),

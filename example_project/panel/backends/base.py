@@ -4,7 +4,6 @@ from django.conf import settings
 
 from orchestration import ServiceController
 
-
 #: Moves a draft to its place, in one step, if it differs from what is there.
 PUBLISH = """\
 publish() {
