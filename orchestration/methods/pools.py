@@ -73,6 +73,7 @@ class Pool:
         connecting. Raises what connecting raises, in every thread that waits for it.
         """
         entry, is_new = self._reserve(host, patience)
+        self._close_discarded()
         if entry is None:
             return None
         try:
@@ -106,10 +107,7 @@ class Pool:
                     break
                 if not entry.users:
                     self._discard(host)
-            discarded, self._discarded = self._discarded, []
-        for entry in discarded:
-            if entry.connection:
-                entry.connection.close()
+        self._close_discarded()
 
     def abandon(self) -> None:
         """Start anew in a forked child: the connections belong to the parent."""
@@ -149,6 +147,13 @@ class Pool:
 
     def _discard(self, host: Host) -> None:
         self._discarded.append(self._entries.pop(host))
+
+    def _close_discarded(self) -> None:
+        with self._changed:
+            discarded, self._discarded = self._discarded, []
+        for entry in discarded:
+            if entry.connection:
+                entry.connection.close()
 
     def _open(self, host: Host, entry: Entry) -> None:
         try:

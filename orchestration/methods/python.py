@@ -47,7 +47,7 @@ def _run(host: Host, unit: Unit, job: Job, succeeded: set[str]) -> Iterator[Even
     try:
         prepared = [(call.function, *calls.decode(call)) for call in job.calls]
     except Exception as error:  # noqa: BLE001  it imports and reads what the panel's author wrote
-        yield Done(job.id, error=f"{_paths(job)} cannot be called: {error}")
+        yield Done(job.id, error=f"Nothing was called. {error}")
         return
     yield Started(job.id)
     work = Work(host, unit, job, prepared)
@@ -56,10 +56,6 @@ def _run(host: Host, unit: Unit, job: Job, succeeded: set[str]) -> Iterator[Even
         yield from work.follow()
     finally:
         work.is_wanted = False
-
-
-def _paths(job: Job) -> str:
-    return ", ".join(call.function for call in job.calls)
 
 
 class Work:
