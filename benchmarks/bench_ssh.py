@@ -1,0 +1,397 @@
+"""P7, P8, P9: scripts over real SSH, on one host and on a hundred, against the best of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shlex
+import subprocess
+import tempfile
+import time
+import tracemalloc
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import paramiko
+from django.test import override_settings
+
+from orchestration.methods.paramiko import Paramiko
+from orchestration.methods.paramiko.link import WINDOW
+from orchestration.scripts import Done, Host, Job, Output, Unit
+from tests.services.sshd import Sshd, generate_key
+
+from .table import Row, absent, interleaved, is_installed
+
+HOSTS = int(os.environ.get("BENCH_HOSTS", "100"))
+THREADS = 50
+#: What a backend of a panel writes, of the usual length; no process but bash itself.
+SCRIPT = "set -e\n" + "name=site\n[ -d /tmp ] || exit 1\nvalue=${name%e}\n" * 13 + "echo done\n"
+PRINTED = 50_000_000
+MIB = 1024 * 1024
+
+
+def run() -> list[Row]:
+    """Measure on as many sshd processes as HOSTS says (BENCH_HOSTS in the environment)."""
+    if HOSTS < 100:
+        print(f"only {HOSTS} hosts: the numbers of P8 are for that many")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-ssh-")))
+        hosts = stack.enter_context(serving(folder))
+        key = str(folder / "key")
+        stack.enter_context(override_settings(ORCHESTRATION_SSH_KEY_PATH=key, ORCHESTRATION_POOL_SIZE=500))
+        peers = [Ours(), Bash(), Mux(key, folder), Exec(key), *asyncssh_peer(key), *fabric_peer(key)]
+        for peer in peers:
+            stack.callback(peer.close)
+        return [
+            *one_host(peers, hosts[:1]),
+            *sections(peers, hosts[0]),
+            *many_hosts(peers, hosts),
+            *output(hosts[0]),
+        ]
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[list[Host]]:
+    """Start the hosts, each an sshd of its own."""
+    key = generate_key(folder / "key")
+    servers = [Sshd(folder / f"host{number}", key) for number in range(HOSTS)]
+    try:
+        yield [server.start().host for server in servers]
+    finally:
+        for server in servers:
+            server.stop()
+
+
+class Ours:
+    """The method Paramiko: a runner on each host."""
+
+    name = "orchestration"
+
+    def __init__(self) -> None:
+        self.method = Paramiko()
+        self.threads = ThreadPoolExecutor(THREADS)
+
+    def run(self, hosts: list[Host]) -> None:
+        """Run the script on all hosts at once."""
+        assert all(self.threads.map(self.run_one, hosts))
+
+    def run_one(self, host: Host, sections: int = 1) -> bool:
+        jobs = tuple(Job(uuid.uuid4().hex, text=SCRIPT.encode()) for _ in range(sections))
+        unit = Unit(uuid.uuid4().hex, "0" * 32, 1, jobs)
+        ended = [event for event in self.method.run(host, unit) if isinstance(event, Done)]
+        return len(ended) == sections and all(event.is_success for event in ended)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.method.pool.close_idle(seconds=0)
+
+
+class Threaded:
+    """A peer that is driven by threads, a connection for each host."""
+
+    name = ""
+
+    def __init__(self) -> None:
+        self.connections: dict[Host, object] = {}
+        self.threads = ThreadPoolExecutor(THREADS)
+
+    def run(self, hosts: list[Host]) -> None:
+        """Run the script on all hosts at once."""
+        assert all(self.threads.map(self.run_one, hosts))
+
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self.connections.values():
+            connection.close()  # type: ignore[attr-defined]
+        self.connections.clear()
+
+
+class Bash(Threaded):
+    """No SSH at all: what the script itself costs."""
+
+    name = "local bash"
+
+    def run_one(self, host: Host) -> bool:
+        done = subprocess.run(["/bin/bash"], input=SCRIPT.encode(), capture_output=True, check=True)
+        return done.stdout == b"done\n"
+
+
+class Exec(Threaded):
+    """Paramiko as most use it: an exec for each script."""
+
+    name = "paramiko exec"
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
+
+    def run_one(self, host: Host) -> bool:
+        client = self.connections.get(host) or self.connect(host)
+        _, out, _ = client.exec_command(command())  # type: ignore[attr-defined]
+        return out.read() == b"done\n" and out.channel.recv_exit_status() == 0
+
+    def connect(self, host: Host) -> paramiko.SSHClient:
+        client = self.connections[host] = paramiko.SSHClient()
+        client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+        options = {"allow_agent": False, "look_for_keys": False, "key_filename": self.key}
+        client.connect(host.address, host.port, host.user, **options)
+        return client
+
+
+class Mux(Threaded):
+    """The ssh command with ControlMaster."""
+
+    name = "ssh ControlMaster"
+
+    def __init__(self, key: str, folder: Path) -> None:
+        super().__init__()
+        self.options = ["-F", "none", "-i", key, "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no"]
+        self.options += ["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+        self.options += [
+            "-o",
+            "ControlMaster=auto",
+            "-o",
+            "ControlPersist=60",
+            "-o",
+            f"ControlPath={folder}/%p",
+        ]
+
+    def run_one(self, host: Host) -> bool:
+        self.connections[host] = self
+        words = ["ssh", *self.options, "-p", str(host.port), f"{host.user}@{host.address}", command()]
+        return subprocess.run(words, capture_output=True, check=True).stdout == b"done\n"
+
+    def close(self) -> None:
+        """Stop the masters."""
+        for host in self.connections:
+            words = ["ssh", *self.options, "-O", "exit", "-p", str(host.port), host.address]
+            subprocess.run(words, capture_output=True, check=False)
+        self.connections.clear()
+
+
+def command() -> str:
+    """Return the script as one command."""
+    return f"exec /bin/bash -c {shlex.quote(SCRIPT)}"
+
+
+def fabric_peer(key: str) -> list[Threaded]:
+    """Return Fabric, where it is installed."""
+    if not is_installed("fabric"):
+        return []
+    import fabric
+
+    class Fabric(Threaded):
+        name = "Fabric"
+
+        def run_one(self, host: Host) -> bool:
+            connection = self.connections.get(host)
+            if connection is None:
+                options = {"key_filename": key, "allow_agent": False, "look_for_keys": False}
+                connection = fabric.Connection(host.address, host.user, host.port, connect_kwargs=options)
+                self.connections[host] = connection
+            done = connection.run(command(), hide=True, in_stream=False)  # type: ignore[attr-defined]
+            return done.stdout == "done\n"
+
+    return [Fabric()]
+
+
+def asyncssh_peer(key: str) -> list[object]:
+    """Return asyncssh, where it is installed."""
+    if not is_installed("asyncssh"):
+        return []
+    import asyncssh
+
+    class Asyncssh:
+        name = "asyncssh"
+
+        def __init__(self) -> None:
+            self.loop = asyncio.new_event_loop()
+            self.connections: dict[Host, asyncssh.SSHClientConnection] = {}
+
+        def run(self, hosts: list[Host]) -> None:
+            self.loop.run_until_complete(self.gather(hosts))
+
+        async def gather(self, hosts: list[Host]) -> None:
+            assert all(await asyncio.gather(*map(self.run_one, hosts)))
+
+        async def run_one(self, host: Host) -> bool:
+            connection = self.connections.get(host)
+            if connection is None:
+                connection = self.connections[host] = await asyncssh.connect(
+                    host.address,
+                    host.port,
+                    username=host.user,
+                    client_keys=[key],
+                    known_hosts=None,
+                    config=None,
+                )
+            return (await connection.run(command())).stdout == "done\n"
+
+        def close(self) -> None:
+            for connection in self.connections.values():
+                connection.close()
+            waiting = [connection.wait_closed() for connection in self.connections.values()]
+            self.loop.run_until_complete(asyncio.wait_for(_all(waiting), 30))
+            self.connections.clear()
+
+    return [Asyncssh()]
+
+
+async def _all(waiting: list[object]) -> None:
+    await asyncio.gather(*waiting)
+
+
+def one_host(peers: list, hosts: list[Host]) -> list[Row]:
+    """P7: one warm script on one host."""
+    times = interleaved({peer.name: lambda peer=peer: peer.run(hosts) for peer in peers}, 15, number=5)
+    trip = round_trip(peers[0].method, hosts[0])
+    allowed = times["local bash"] + trip
+    rows = [
+        Row(
+            "P7",
+            "warm script, one host",
+            times["orchestration"] * 1e3,
+            allowed * 1e3,
+            "ms",
+            1.1,
+            "bash + round trip",
+        )
+    ]
+    return rows + others("P7", "warm script, one host", times)
+
+
+def round_trip(method: Paramiko, host: Host) -> float:
+    """Return the seconds that a byte takes to the far end of an SSH channel and back."""
+    entered = method.pool.enter(host, patience=5)
+    assert entered
+    entry, connection = entered
+    channel = connection._link.open("cat")
+    best = min(echo(channel) for _ in range(200))
+    channel.close()
+    method.pool.leave(host, entry)
+    return best
+
+
+def echo(channel) -> float:
+    started = time.perf_counter()
+    channel.send(b"x")
+    assert channel.receive(5) == b"x"
+    return time.perf_counter() - started
+
+
+def others(budget: str, what: str, times: dict[str, float]) -> list[Row]:
+    """Return a row without limit for each peer: how far ours is from it."""
+    ours = times["orchestration"] * 1e3
+    rows = [Row(budget, what, ours, value * 1e3, "ms", None, name) for name, value in times.items()]
+    missing = [absent(budget, name) for name in ("asyncssh", "fabric") if not is_installed(name)]
+    return [row for row in rows if row.peer_name != "orchestration"] + missing
+
+
+def sections(peers: list, host: Host) -> list[Row]:
+    """P7: three sections in one exchange, against three local processes."""
+    ours, bash = peers[0], peers[1]
+    times = interleaved(
+        {
+            "three sections": lambda: ours.run_one(host, 3),
+            "bash": lambda: [bash.run_one(host) for _ in range(3)],
+        },
+        15,
+        number=5,
+    )
+    return [
+        Row(
+            "P7",
+            "three sections, one host",
+            times["three sections"] * 1e3,
+            times["bash"] * 1e3,
+            "ms",
+            1.1,
+            "3 x bash",
+        )
+    ]
+
+
+def many_hosts(peers: list, hosts: list[Host]) -> list[Row]:
+    """P8: all hosts at once, warm and cold, and what that costs the client."""
+    times = interleaved({peer.name: lambda peer=peer: peer.run(hosts) for peer in peers}, 9)
+    what = f"warm script, {len(hosts)} hosts"
+    best = min((value, name) for name, value in times.items() if name not in ("orchestration", "local bash"))
+    rows = [
+        Row("P8", what, times["orchestration"] * 1e3, best[0] * 1e3, "ms", 0.55, f"{best[1]}, the best"),
+        Row("P8", what, times["orchestration"] * 1e3, times["local bash"] * 1e3, "ms", 1.2, "local bash"),
+        Row(
+            "P8",
+            "client CPU a warm script",
+            cpu(lambda: peers[0].run(hosts), 5) / len(hosts) * 1e3,
+            unit="ms",
+            limit=0.5,
+        ),
+    ]
+    return rows + others("P8", what, times) + cold(peers, hosts)
+
+
+def cold(peers: list, hosts: list[Host]) -> list[Row]:
+    """P8: connecting included."""
+    ours = peers[0]
+    chosen = [peer for peer in peers if peer.name in ("orchestration", "asyncssh", "paramiko exec")]
+    for peer in chosen:
+        peer.close()
+    times = {}
+    calls = {peer.name: lambda peer=peer: anew(peer, hosts, times) for peer in chosen}
+    for _ in range(3):
+        for call in calls.values():
+            call()
+    middle = {name: sorted(values)[1] for name, values in times.items()}
+    ours.close()
+    used = cpu(lambda: ours.run(hosts), 1) / len(hosts) * 1e3
+    what = f"cold script, {len(hosts)} hosts"
+    rows = [Row("P8", "client CPU a cold host", used, unit="ms", limit=5)]
+    for name, value in middle.items():
+        if name != "orchestration":
+            limit = 1.3 if name == "asyncssh" else None
+            rows.append(Row("P8", what, middle["orchestration"] * 1e3, value * 1e3, "ms", limit, name))
+    return rows
+
+
+def anew(peer, hosts: list[Host], times: dict[str, list[float]]) -> None:
+    started = time.perf_counter()
+    peer.run(hosts)
+    times.setdefault(peer.name, []).append(time.perf_counter() - started)
+    peer.close()
+
+
+def cpu(call: Callable[[], object], rounds: int) -> float:
+    """Return the seconds of processor time that one call takes in this process."""
+    call_before = resource.getrusage(resource.RUSAGE_SELF)
+    for _ in range(rounds):
+        call()
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    used = after.ru_utime + after.ru_stime - call_before.ru_utime - call_before.ru_stime
+    return used / rounds
+
+
+def output(host: Host) -> list[Row]:
+    """P9: fifty megabytes printed, of which the cap and the tail come over."""
+    method = Paramiko()
+    speed = PRINTED / interleaved({"ours": lambda: printed(method, host)}, 7)["ours"] / 1e6
+    tracemalloc.start()
+    printed(method, host)
+    peak = tracemalloc.get_traced_memory()[1] / MIB
+    tracemalloc.stop()
+    method.pool.close_idle(seconds=0)
+    return [
+        Row("P9", "50 MB printed, capped", speed, unit="MB/s", limit=200, at_least=True),
+        Row("P9", "memory for it", peak, unit="MiB", limit=WINDOW / MIB + 2),
+    ]
+
+
+def printed(method: Paramiko, host: Host) -> None:
+    job = Job(uuid.uuid4().hex, text=b"head -c %d /dev/zero" % PRINTED)
+    size = 0
+    for event in method.run(host, Unit(uuid.uuid4().hex, "0" * 32, 1, (job,))):
+        size += len(event.data) if isinstance(event, Output) else 0
+    assert (size, event.stdout_size) == (MIB, PRINTED)
