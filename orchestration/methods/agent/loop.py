@@ -126,7 +126,8 @@ class Runner:
         if name == b"unit":
             self.accept(Unit(words, body))
         elif name == b"cancel":
-            self.cancel(*words)
+            for id in words:
+                self.cancel(id)
         elif name == b"alive":
             self.link.emit(b"alive")
             self.link.flush()
@@ -138,7 +139,7 @@ class Runner:
         if len(units) == 1:
             self.advance(unit.lane)
 
-    def cancel(self, id: bytes = b"") -> None:
+    def cancel(self, id: bytes) -> None:
         """Drop what has not begun of a unit, and kill what runs of it."""
         for units in self.lanes.values():
             for unit in units:
