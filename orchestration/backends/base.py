@@ -127,23 +127,19 @@ class ServiceBackend:
     ) -> None:
         """Append shell text, or a Python function that is called with ``*args`` and the server.
 
-        Text alone is literal. With a context, as second argument, it is a template: see ``sh()``.
-        ``run_as``: run it as another user, in that user's home. ``timeout``: kill it after so many
-        seconds. ``allow_fail``: when it fails the script goes on, and fails at its end.
-        Raises UnsafeTemplate, NotShell or NotStorable at once.
+        Text alone is literal; with a context, as second argument, it is a template: see ``sh()``.
+        ``run_as``: another user, in its home. ``timeout``: kill it after so many seconds. ``allow_fail``:
+        when it fails the script goes on, and fails at its end. Raises UnsafeTemplate, NotShell, NotStorable.
         """
+        options = run_as is not None or allow_fail or timeout is not None
         if not isinstance(command, str):
-            self._append_call(command, args, has_options=bool(run_as or allow_fail or timeout or context))
+            self._append_call(command, args, has_options=options or context is not None)
             return
         if args:
             (context,) = args
         text = self._literal(command) if context is None else self._filled(command, context)
-        if run_as is not None or allow_fail or timeout is not None:
-            steps.refuse_other(self.script_executable, "run_as, allow_fail or timeout")
-            self.may_fail |= allow_fail
-            text = steps.wrap(
-                text, self.script_executable, run_as=run_as, allow_fail=allow_fail, timeout=timeout
-            )
+        if options:
+            text = steps.wrap(self, text, run_as=run_as, allow_fail=allow_fail, timeout=timeout)
         commands = self.part[self.script_method]
         commands.text.add(text)
         commands.is_explicit |= bool(text) and not text.isspace()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.utils.module_loading import autodiscover_modules
@@ -63,11 +64,16 @@ def forget(backend: Backend) -> None:
             removed(backend)
 
 
-def observe(added: Observer, removed: Observer) -> None:
-    """Call ``added`` for each backend, present and future, and ``removed`` for each that goes."""
-    _observers.append((added, removed))
+def observe(added: Observer, removed: Observer) -> Callable[[], None]:
+    """Call ``added`` for each backend, present and future, and ``removed`` for each that goes.
+
+    The function returned ends that.
+    """
+    pair = (added, removed)
+    _observers.append(pair)
     for backend in installed():
         added(backend)
+    return partial(_observers.remove, pair)
 
 
 def installed() -> list[Backend]:

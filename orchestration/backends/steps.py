@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from orchestration.exceptions import NotShell, UnsafeTemplate
 from orchestration.shell import Raw, sh
+
+if TYPE_CHECKING:
+    from .base import ServiceBackend
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ksh", "mksh", "ash", "zsh"})
 #: Shells that may not know ``set -o pipefail``.
@@ -28,6 +33,7 @@ _AS_USER = '$([ "$(id -u)" = 0 ] && echo runuser || echo sudo -n) -u %(user)s --
 _MAY_FAIL = '(\n%(step)s\n) & wait "$!" || exit_code=$?'
 
 
+@cache
 def is_shell(executable: str) -> bool:
     """Tell whether a program is a shell, so that values can be quoted for it."""
     return _name(executable) in _SHELLS
@@ -49,15 +55,21 @@ def refuse_other(executable: str, what: str) -> None:
         raise NotShell(f"{what} is for shells, and {executable} is none. Append the text without it.")
 
 
-def wrap(text: str, executable: str, *, run_as: str | None, allow_fail: bool, timeout: float | None) -> str:
+def wrap(
+    backend: ServiceBackend, text: str, *, run_as: str | None, allow_fail: bool, timeout: float | None
+) -> str:
     """Return a step with its options around it.
 
     With ``run_as`` or ``timeout`` it runs in a shell of its own, which stops at the first failure and sees
     no variables or functions of the script. The limit is in seconds; its exit status is 124.
     """
+    refuse_other(backend.script_executable, "run_as, allow_fail or timeout")
     if run_as is not None or timeout is not None:
-        text = _own_shell(text, executable, run_as, timeout)
-    return sh(_MAY_FAIL, {"step": Raw(text)}) if allow_fail else text
+        text = _own_shell(text, backend.script_executable, run_as, timeout)
+    if allow_fail:
+        backend.may_fail = True
+        text = sh(_MAY_FAIL, {"step": Raw(text)})
+    return text
 
 
 def _own_shell(text: str, executable: str, user: str | None, timeout: float | None) -> str:

@@ -71,7 +71,7 @@ def _group(backend: ServiceBackend, method: str, has_secrets: bool) -> tuple[Gro
     text = _join([chunk for part in commands for chunk in part.text.take()] + end)
     calls = tuple(call for part in commands for call in part.calls)
     lines = [line for part in commands for line in part.shown_calls]
-    shown = "\n".join([shown or text, *lines]) if lines else shown or text
+    shown = "\n".join(filter(None, [shown or text, *lines])) if lines else shown or text
     return Group(method, backend.script_executable if text else "", text, calls), shown
 
 
