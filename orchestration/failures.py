@@ -29,10 +29,14 @@ def respond(request: HttpRequest, error: OrchestrationError) -> HttpResponse:
     is_staff = _is_staff(request)
     if wants_json(request):
         why = {"reason": str(error), **details(error)} if is_staff else {}
-        return JsonResponse({"error": message, **why}, status=500)
-    shown = {str(DETAILS[name]): value for name, value in details(error).items()}
-    context = {"message": message, "error": error if is_staff else None, "details": shown}
-    return render(request, TEMPLATE, context, status=500)
+        response: HttpResponse = JsonResponse({"error": message, **why}, status=500)
+    else:
+        shown = {str(DETAILS[name]): value for name, value in details(error).items()}
+        context = {"message": message, "error": error if is_staff else None, "details": shown}
+        response = render(request, TEMPLATE, context, status=500)
+    # The failure is reported already, with more than Django would say of it.
+    response._has_been_logged = True  # type: ignore[attr-defined]  # where Django notes that
+    return response
 
 
 def details(error: OrchestrationError) -> dict[str, object]:

@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 
 from . import collector, failures, notices
 from .exceptions import OrchestrationError
+from .models.database import alias
 from .settings import options
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -87,7 +88,7 @@ class RequestUnit:
     def __init__(self, request: HttpRequest) -> None:
         self.error: BaseException | None = None
         self._request = request
-        self._unit = collector.Unit(collector.our_database(), origin=request.path)
+        self._unit = collector.Unit(alias(), origin=request.path)
         self._block = collector.work(self._unit)
         self._block.__enter__()
 
@@ -124,7 +125,8 @@ def _needs_unit(request: HttpRequest, view: View) -> bool:
     if request.method in SAFE_METHODS:
         return False
     # Where Django keeps what the decorator was given.
-    return collector.our_database() not in getattr(view, "_non_atomic_requests", ())
+    excepted = getattr(view, "_non_atomic_requests", None)
+    return not excepted or alias() not in excepted
 
 
 def _unit_of(request: HttpRequest) -> RequestUnit | None:

@@ -7,5 +7,4 @@ from .blocks import orchestrate as orchestrate
 from .connecting import connect as connect
 from .outside import Request as Request
 from .units import Unit as Unit
-from .units import our_database as our_database
 from .units import work as work

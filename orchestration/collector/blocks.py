@@ -16,6 +16,7 @@ from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.db import connections, transaction
 
 from orchestration.exceptions import UnitClosed
+from orchestration.models.database import alias
 
 from . import outside, units
 from .units import Unit
@@ -93,7 +94,7 @@ class orchestrate:  # noqa: N801  used like contextlib's context managers
         return run_async if iscoroutinefunction(function) else run  # type: ignore[return-value]  # as given
 
     def _make_block(self) -> AbstractContextManager[Unit]:
-        using = units.our_database()
+        using = alias()
         outer = units.find(using)
         if outer is not None:
             return _savepoint(outer)
@@ -123,7 +124,7 @@ def _command() -> str:
 
 def _is_busy() -> bool:
     """Tell whether the thread that does the ORM has a transaction already, which the block joins."""
-    return bool(transaction.get_connection(units.our_database()).in_atomic_block)
+    return bool(transaction.get_connection(alias()).in_atomic_block)
 
 
 class _OwnThread:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
@@ -58,26 +59,26 @@ Entry = Saved | Deleted | Touched | Reached
 class Journal:
     """Entries of one transaction of one connection; a savepoint's rollback cuts what came after it."""
 
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+    def __init__(self, using: str) -> None:
         self.entries: list[Entry] = []
-        self._connection = connection
-        self._is_open = False
+        self._using = using
+        self._connection: BaseDatabaseWrapper | None = None
         #: Number of entries at each savepoint; those from before the first entry are not known: 0.
         self._marks: dict[str, int] = {}
 
     def append(self, entry: Entry) -> None:
         """Add what has just happened; from the first entry on, savepoints are followed."""
-        if not self._is_open:
-            self._is_open = True
+        if self._connection is None:
+            self._connection = connections[self._using]
             # In front, because ``connection.execute_wrapper()`` blocks pop theirs from the end.
             self._connection.execute_wrappers.insert(0, self._follow)
         self.entries.append(entry)
 
     def close(self) -> None:
         """Follow the connection no longer."""
-        if self._is_open:
-            self._is_open = False
+        if self._connection is not None:
             self._connection.execute_wrappers.remove(self._follow)
+            self._connection = None
 
     def _follow(
         self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]

@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from orchestration.exceptions import OrchestrationError, OutsideUnit
+from orchestration.models.database import alias
 from orchestration.settings import options
 
 from . import units
@@ -97,7 +98,7 @@ class Trailing(Unit):
         """Store what was collected; what cannot be stored is reported, because its change stands."""
         self.close()
         try:
-            with transaction.atomic(using=units.our_database()):
+            with transaction.atomic(using=alias()):
                 self.store()
         except OrchestrationError as error:
             logger.exception("What %s changed is saved, but nothing runs on servers.", self)

@@ -98,8 +98,14 @@ def links_changing(
     if action == "pre_clear":
         keys = linked(_field(sender, instance, reverse), instance, using, reverse=reverse)
     if keys:
-        _touch(unit, type(instance), (instance.pk,))
-        _touch(unit, model, keys)
+        touch(unit, type(instance), (instance.pk,))
+        touch(unit, model, keys)
+
+
+def touch(unit: Unit, model: type[Model], keys: Keys) -> None:
+    """Note that objects changed otherwise than by their own ``save()``."""
+    if keys and (watch := watches.find(model)) is not None and watch.has_subjects:
+        unit.append(Touched(model, keys))
 
 
 def _whole_snapshot(instance: Model, using: str) -> Model:
@@ -150,16 +156,11 @@ def _end(field: ManyToMany, reverse: bool) -> type[Model]:
 
 def _touch_ends(unit: Unit, field: ManyToMany, link: Model) -> None:
     for model, keys in ends(field, link):
-        _touch(unit, model, keys)
+        touch(unit, model, keys)
 
 
 def _touch_linked(unit: Unit, field: ManyToMany, instance: Model) -> None:
     for reverse in (False, True):
         other = _end(field, not reverse)
         if isinstance(instance, _end(field, reverse)) and watches.find(other) is not None:
-            _touch(unit, other, linked(field, instance, unit.using, reverse=reverse))
-
-
-def _touch(unit: Unit, model: type[Model], keys: Keys) -> None:
-    if keys and (watch := watches.find(model)) is not None and watch.has_subjects:
-        unit.append(Touched(model, keys))
+            touch(unit, other, linked(field, instance, unit.using, reverse=reverse))

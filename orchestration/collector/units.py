@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
+from uuid import UUID, uuid4
 
-from django.db import router as databases
 from django.db import transaction
 
 from orchestration import executors, lanes, manager, router
 from orchestration.exceptions import OrchestrationError, RouteBroken
 from orchestration.models import ScriptLog
+from orchestration.models.database import alias
 from orchestration.operations import Operation
 from orchestration.signals import unit_failed
 
@@ -36,7 +36,6 @@ class Unit:
     def __init__(
         self, using: str, *, user: AbstractBaseUser | AnonymousUser | None = None, origin: str = ""
     ) -> None:
-        self.uuid = uuid.uuid4()
         self.using, self.user, self.origin = using, user, origin
         #: After COMMIT: the logs of its scripts, as far as they are known.
         self.logs: list[ScriptLog] = []
@@ -48,10 +47,28 @@ class Unit:
         self.error: OrchestrationError | None = None
         self.is_finished = False
         self._thread = threading.get_ident()
-        self._journal = Journal(transaction.get_connection(using))
+        self._journal = Journal(using)
 
     def __str__(self) -> str:
         return self.origin or str(self.uuid)
+
+    def __enter__(self) -> Self:
+        """Collect what this thread changes."""
+        self._before = _current.get()
+        _current.set(self)
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        # Not by a token: an async unit may be left in another context than it was entered in.
+        _current.set(self._before)
+        self.close()
+        if isinstance(error, OrchestrationError):
+            self.error = error
+
+    @cached_property
+    def uuid(self) -> UUID:
+        """What the logs of this unit have in common."""
+        return uuid4()
 
     @cached_property
     def router(self) -> router.Router:
@@ -80,6 +97,13 @@ class Unit:
 
         Raises RouteBroken, BackendFailed and other errors of generation; then all must be rolled back.
         """
+        try:
+            self._store()
+        except OrchestrationError as error:
+            self.error = error
+            raise
+
+    def _store(self) -> None:
         operations = self.operations()
         scripts = manager.generate(operations, router=self.router) if operations else []
         if scripts:
@@ -97,21 +121,15 @@ class Unit:
         if self.queued is None:
             return
         lanes.wait(self.queued.waited, seconds=seconds)
-        self.logs = list(ScriptLog.objects.filter(unit=self.uuid).select_related("server").order_by("id"))
+        logs = ScriptLog.objects.using(alias()).filter(unit=self.uuid)
+        self.logs = list(logs.select_related("server").defer("payload").order_by("pk"))
 
     def fail(self, error: OrchestrationError) -> None:
         """Mark what was wrong and have it reported: to be called after the rollback."""
         self.queued, self.logs = None, []
-        if transaction.get_connection(our_database()).needs_rollback:
-            return
-        if isinstance(error, RouteBroken):
+        if isinstance(error, RouteBroken) and not transaction.get_connection(alias()).needs_rollback:
             router.mark_broken(error)
         unit_failed.send(sender=Unit, unit=self, error=error)
-
-
-def our_database() -> str:
-    """Return the alias of the database in which the package's own tables are."""
-    return databases.db_for_write(ScriptLog)
 
 
 def find(using: str) -> Unit | None:
@@ -126,12 +144,13 @@ def work(unit: Unit) -> Iterator[Unit]:
 
     Inside another transaction it is a savepoint, and its scripts run after the COMMIT of that one.
     """
-    is_own = not is_in_transaction(unit.using)
+    connection = transaction.get_connection(unit.using)
+    is_own = not connection.in_atomic_block and connection.get_autocommit()
     try:
-        with transaction.atomic(using=unit.using), _noting_failure(unit):
-            with _collecting(unit):
+        with transaction.atomic(using=unit.using):
+            with unit:
                 yield unit
-            if not transaction.get_rollback(unit.using):
+            if not connection.get_rollback():
                 unit.store()
             if unit.queued is not None and not is_own:
                 transaction.on_commit(unit.wake, using=unit.using, robust=True)
@@ -142,30 +161,3 @@ def work(unit: Unit) -> Iterator[Unit]:
         elif is_own:
             # Also when a callback of somebody else raised after COMMIT.
             unit.wake()
-
-
-@contextmanager
-def _noting_failure(unit: Unit) -> Iterator[None]:
-    try:
-        yield
-    except OrchestrationError as error:
-        unit.error = error
-        raise
-
-
-@contextmanager
-def _collecting(unit: Unit) -> Iterator[None]:
-    # Without a token: an async unit may be left in another context than it was entered in.
-    before = _current.get()
-    _current.set(unit)
-    try:
-        yield
-    finally:
-        _current.set(before)
-        unit.close()
-
-
-def is_in_transaction(using: str) -> bool:
-    """Tell whether somebody else decides when this thread's changes are committed."""
-    connection = transaction.get_connection(using)
-    return connection.in_atomic_block or not connection.get_autocommit()

@@ -7,9 +7,8 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from orchestration import Operation, orchestrate
+from tests.services.collecting import rolled_back
 from tests.webapps.models import Domain, Mailbox, Page, StaticApp, WebApp, WordPress
-
-from .conftest import rolled_back
 
 pytestmark = [pytest.mark.django_db, pytest.mark.databases]
 

@@ -1,0 +1,386 @@
+"""Units of work: one transaction, one thread, stored with what they changed."""
+
+import asyncio
+import threading
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import connection, transaction
+
+from orchestration import orchestrate
+from orchestration.exceptions import BackendFailed, RouteBroken, UnitClosed
+from orchestration.models import Lane, Route, ScriptLog
+from orchestration.signals import unit_failed
+from tests.services.collecting import rolled_back
+from tests.webapps.models import Unwatched, WebApp
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+
+
+@pytest.fixture
+def backend(define, everywhere, woken, web1):
+    # Nobody waits for a server that is inactive.
+    web1.is_active = False
+    web1.save()
+    made = define("Apps", "webapps.WebApp")
+    everywhere(made)
+    return made
+
+
+@pytest.fixture
+def stored():
+    """Return a function that says what all logs will do."""
+
+    def stored():
+        logs = ScriptLog.objects.order_by("pk").prefetch_related("operations")
+        return [[f"{each.action} {each.instance_repr}" for each in log.operations.all()] for log in logs]
+
+    return stored
+
+
+# with
+
+
+def test_a_block_is_stored_with_its_changes_and_its_lane_is_woken(backend, stored, woken):
+    with orchestrate(origin="import") as unit:
+        WebApp.objects.create(name="one")
+        WebApp.objects.create(name="two")
+        assert ScriptLog.objects.count() == 0
+    assert stored() == [["save one", "save two"]]
+    assert woken == [[Lane.objects.get().pk]]
+    log = ScriptLog.objects.get()
+    assert (log.unit, log.origin) == (unit.uuid, "import")
+    assert unit.logs == [log]
+
+
+def test_a_block_without_changes_stores_and_wakes_nothing(backend, woken):
+    with orchestrate() as unit:
+        Unwatched.objects.create(name="one")
+    assert (unit.logs, woken) == ([], [])
+
+
+@pytest.mark.lesson(1)
+@pytest.mark.lesson(4)
+def test_a_block_that_raises_leaves_nothing_and_nobody_collecting(backend, stored, woken, caplog):
+    with rolled_back(orchestrate()):
+        WebApp.objects.create(name="one")
+    WebApp.objects.create(name="outside")
+    assert (stored(), woken) == ([], [])
+    assert [app.name for app in WebApp.objects.all()] == ["outside"]
+    assert connection.execute_wrappers == []
+
+
+def test_a_block_marked_for_rollback_stores_nothing(backend, stored):
+    with orchestrate():
+        WebApp.objects.create(name="one")
+        transaction.set_rollback(True)
+    assert (stored(), WebApp.objects.count()) == ([], 0)
+
+
+@pytest.mark.lesson(3)
+def test_an_inner_block_is_a_savepoint_of_the_outer_one(backend, stored, woken):
+    with orchestrate() as outer:
+        WebApp.objects.create(name="one")
+        with orchestrate() as inner:
+            WebApp.objects.create(name="two")
+        assert inner is outer
+        assert (stored(), woken) == ([], [])
+    assert stored() == [["save one", "save two"]]
+    assert len(woken) == 1
+
+
+@pytest.mark.lesson(2)
+def test_an_inner_block_that_raises_contributes_nothing(backend, stored):
+    with orchestrate():
+        WebApp.objects.create(name="one")
+        with rolled_back(orchestrate()):
+            WebApp.objects.create(name="two")
+        WebApp.objects.create(name="three")
+    assert stored() == [["save one", "save three"]]
+
+
+@pytest.mark.lesson(3)
+def test_inside_a_foreign_transaction_it_runs_after_their_commit(backend, stored, woken):
+    with transaction.atomic():
+        with orchestrate() as unit:
+            WebApp.objects.create(name="one")
+        assert stored() == [["save one"]]
+        assert [log.state for log in unit.logs] == ["RECEIVED"]
+        assert woken == []
+    assert len(woken) == 1
+
+
+def test_a_foreign_transaction_that_is_rolled_back_takes_it_along(backend, stored, woken):
+    with rolled_back(), orchestrate():
+        WebApp.objects.create(name="one")
+    assert (stored(), woken) == ([], [])
+
+
+def test_in_a_transaction_that_is_not_atomic_it_runs_after_their_commit(backend, stored, woken):
+    transaction.set_autocommit(False)
+    try:
+        with orchestrate():
+            WebApp.objects.create(name="one")
+        assert woken == []
+        transaction.commit()
+    finally:
+        transaction.set_autocommit(True)
+    assert stored() == [["save one"]]
+    assert len(woken) == 1
+
+
+def test_the_lane_is_woken_although_a_callback_of_somebody_else_raised(backend, stored, woken):
+    def fail():
+        raise ZeroDivisionError
+
+    @orchestrate()
+    def save():
+        transaction.on_commit(fail)
+        WebApp.objects.create(name="one")
+
+    with pytest.raises(ZeroDivisionError):
+        save()
+    assert stored() == [["save one"]]
+    assert len(woken) == 1
+
+
+def test_callbacks_after_commit_are_outside(backend, stored, caplog):
+    with orchestrate():
+        WebApp.objects.create(name="one")
+        transaction.on_commit(lambda: WebApp.objects.create(name="late"))
+    assert stored() == [["save one"]]
+
+
+def test_a_block_cannot_be_entered_twice():
+    block = orchestrate()
+    with block, pytest.raises(UnitClosed):
+        block.__enter__()
+    with block:
+        pass
+    with pytest.raises(UnitClosed):
+        block.__exit__(None, None, None)
+
+
+# Failures
+
+
+@pytest.fixture
+def failures():
+    """Return a list of the units that fail during the test."""
+    found = []
+
+    def note(unit, error, **kwargs):
+        found.append((str(unit), error, connection.in_atomic_block))
+
+    unit_failed.connect(note)
+    yield found
+    unit_failed.disconnect(note)
+
+
+def test_a_route_that_fails_rolls_everything_back_and_is_marked(backend, stored, woken, failures):
+    Route.objects.update(match="instance.owner.username == 'ann'")
+
+    @orchestrate(origin="import")
+    def save():
+        Unwatched.objects.create(name="one")
+        WebApp.objects.create(name="one")
+
+    with pytest.raises(RouteBroken) as caught:
+        save()
+    assert (stored(), woken, Unwatched.objects.count()) == ([], [], 0)
+    assert Route.objects.get().broken != ""
+    assert failures == [("import", caught.value, False)]
+
+
+def test_a_route_that_fails_at_a_delete_stops_the_delete(backend, stored, failures):
+    app = WebApp.objects.create(name="one")
+    Route.objects.update(match="instance.owner.username == 'ann'")
+    with pytest.raises(RouteBroken), orchestrate():
+        app.delete()
+    assert WebApp.objects.get() == app
+    assert Route.objects.get().broken != ""
+    assert len(failures) == 1
+
+
+def test_a_backend_that_fails_rolls_everything_back(define, everywhere, stored, woken, failures):
+    def save(self, app):
+        raise ZeroDivisionError("by zero")
+
+    everywhere(define("Bad", "webapps.WebApp", save=save))
+    with pytest.raises(BackendFailed) as caught, orchestrate():
+        WebApp.objects.create(name="one")
+    assert (caught.value.backend, caught.value.action, caught.value.instance) == ("Bad", "save", "one")
+    assert (stored(), woken, WebApp.objects.count(), len(failures)) == ([], [], 0, 1)
+
+
+def test_a_context_that_fails_before_a_delete_names_backend_and_object(define, everywhere, failures):
+    def get_context(self, app):
+        raise ZeroDivisionError("by zero")
+
+    everywhere(define("Bad", "webapps.WebApp", get_context=get_context))
+    app = WebApp.objects.create(name="one")
+    with pytest.raises(BackendFailed, match=r"Bad .*one.*by zero") as caught, orchestrate():
+        app.delete()
+    assert (caught.value.backend, caught.value.action, caught.value.instance) == ("Bad", "delete", "one")
+    assert WebApp.objects.count() == 1
+
+
+# Decorator
+
+
+def test_a_decorated_function_is_a_block_with_its_name(backend, stored):
+    @orchestrate()
+    def make(name):
+        """Make one."""
+        return WebApp.objects.create(name=name)
+
+    assert make("one").name == "one"
+    assert make(name="two").name == "two"
+    assert make.__doc__ == "Make one."
+    assert stored() == [["save one"], ["save two"]]
+    assert ScriptLog.objects.first().origin.endswith("make")
+
+
+async def _make(name):
+    await WebApp.objects.acreate(name=name)
+    return asyncio.current_task()
+
+
+def test_a_decorated_coroutine_function_is_a_block(backend, stored):
+    asyncio.run(orchestrate()(_make)("one"))
+    assert stored() == [["save one"]]
+
+
+# Async
+
+
+def test_an_async_block(backend, stored, woken):
+    async def run():
+        async with orchestrate() as unit:
+            await WebApp.objects.acreate(name="one")
+            async with orchestrate() as inner:
+                await WebApp.objects.acreate(name="two")
+            assert inner is unit
+        return unit
+
+    unit = asyncio.run(run())
+    assert stored() == [["save one", "save two"]]
+    assert len(unit.logs) == len(woken) == 1
+
+
+@pytest.mark.lesson(4)
+def test_an_async_block_that_raises_leaves_nothing(backend, stored):
+    @orchestrate()
+    async def fail():
+        await WebApp.objects.acreate(name="one")
+        raise ZeroDivisionError
+
+    async def run():
+        with pytest.raises(ZeroDivisionError):
+            await fail()
+        await WebApp.objects.acreate(name="outside")
+
+    asyncio.run(run())
+    assert stored() == []
+    assert [app.name for app in WebApp.objects.all()] == ["outside"]
+
+
+def test_a_cancelled_async_block_leaves_nothing(backend, stored):
+    async def work(is_inside):
+        async with orchestrate():
+            await WebApp.objects.acreate(name="one")
+            is_inside.set()
+            await asyncio.Event().wait()
+
+    async def run():
+        is_inside = asyncio.Event()
+        task = asyncio.create_task(work(is_inside))
+        await asyncio.wait_for(is_inside.wait(), 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
+    assert (stored(), WebApp.objects.count()) == ([], 0)
+
+
+def test_a_late_task_of_an_async_block_is_outside(backend, stored, caplog):
+    async def run():
+        is_over = asyncio.Event()
+
+        async def late():
+            await is_over.wait()
+            await sync_to_async(WebApp.objects.create, thread_sensitive=False)(name="late")
+
+        async with orchestrate():
+            await WebApp.objects.acreate(name="one")
+            task = asyncio.create_task(late())
+        is_over.set()
+        await task
+
+    asyncio.run(run())
+    assert stored() == [["save one"]]
+
+
+# Threads
+
+
+@pytest.mark.lesson(5)
+def test_other_threads_are_outside_of_a_block(backend, stored, caplog):
+    errors = []
+
+    def save():
+        try:
+            Unwatched.objects.count()
+            WebApp(name="other").full_clean(exclude=["owner"])
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    with orchestrate():
+        thread = threading.Thread(target=save)
+        thread.start()
+        thread.join(10)
+        WebApp.objects.create(name="one")
+    assert errors == []
+    assert stored() == [["save one"]]
+
+
+@pytest.mark.lesson(5)
+def test_each_thread_has_units_of_its_own(backend, stored):
+    errors = []
+
+    def work(name):
+        try:
+            with orchestrate():
+                WebApp.objects.create(name=name)
+        except Exception as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    for name in ("one", "two"):
+        thread = threading.Thread(target=work, args=[name])
+        thread.start()
+        thread.join(10)
+    assert errors == []
+    assert stored() == [["save one"], ["save two"]]
+
+
+# Django's test cases
+
+
+@pytest.mark.django_db(transaction=False)
+def test_a_unit_without_work_registers_no_callback(backend, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks() as callbacks, orchestrate():
+        Unwatched.objects.create(name="one")
+    assert callbacks == []
+
+
+@pytest.mark.django_db(transaction=False)
+def test_callbacks_of_a_test_case_wake_the_lane(backend, stored, woken, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks() as callbacks, orchestrate():
+        WebApp.objects.create(name="one")
+    assert stored() == [["save one"]]
+    assert len(callbacks) == 1
