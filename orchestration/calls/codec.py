@@ -84,6 +84,10 @@ def _items(value: Any) -> Json:  # Any: any collection
     return [encode(item) for item in value]
 
 
+def _encode_moment(value: datetime | time) -> Json:
+    return [value.isoformat(), value.fold]
+
+
 # Objects of models are snapshots: they are the same when the row has changed or is gone.
 
 
@@ -137,9 +141,9 @@ _ENCODERS: dict[type, tuple[str, Callable[[Any], Json]]] = {
     tuple: ("tuple", _items),
     set: ("set", _items),
     frozenset: ("frozenset", _items),
-    datetime: ("datetime", datetime.isoformat),
+    datetime: ("datetime", _encode_moment),
     date: ("date", date.isoformat),
-    time: ("time", time.isoformat),
+    time: ("time", _encode_moment),
     timedelta: ("timedelta", lambda value: [value.days, value.seconds, value.microseconds]),
     Decimal: ("decimal", str),
     UUID: ("uuid", str),
@@ -155,9 +159,9 @@ _DECODERS: dict[str, Callable[[Json], object]] = {
     "set": lambda data: set(map(decode, data)),
     "frozenset": lambda data: frozenset(map(decode, data)),
     "dict": lambda data: {decode(key): decode(item) for key, item in data},
-    "datetime": datetime.fromisoformat,
+    "datetime": lambda data: datetime.fromisoformat(data[0]).replace(fold=data[1]),
     "date": date.fromisoformat,
-    "time": time.fromisoformat,
+    "time": lambda data: time.fromisoformat(data[0]).replace(fold=data[1]),
     "timedelta": lambda data: timedelta(*data),
     "decimal": Decimal,
     "uuid": UUID,
