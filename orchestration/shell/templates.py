@@ -51,7 +51,7 @@ def _quoted(value: object, place: Place) -> str:
     if type(value) is str:
         return quote(as_text(value), always=place.is_glued)
     if isinstance(value, Secret):
-        return _secret(value.reveal(), place)
+        return _secret(as_text(value.reveal()), place)
     if isinstance(value, Raw):
         return value if value.secrets else str(value)
     if isinstance(value, list | tuple):

@@ -61,7 +61,8 @@ class Secret:
     __slots__ = ("_value",)
 
     def __init__(self, value: object) -> None:
-        self._value = value.reveal() if isinstance(value, Secret) else as_text(value)
+        value = value.reveal() if isinstance(value, Secret) else value
+        self._value = str(value) if isinstance(value, str) else as_text(value)
 
     def reveal(self) -> str:
         """Return the value itself."""
