@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -102,12 +103,14 @@ class Pool:
         """Close the connections that nobody has used for some time (None: ``options.POOL_IDLE``)."""
         oldest = time.monotonic() - (options.POOL_IDLE if seconds is None else seconds)
         with self._changed:
-            for host, entry in list(self._entries.items()):
-                if entry.used > oldest:
-                    break
-                if not entry.users:
-                    self._discard(host)
+            for host in self._unused_since(oldest):
+                self._discard(host)
         self._close_discarded()
+
+    def _unused_since(self, oldest: float) -> list[Host]:
+        """Return the hosts whose connection nobody has used since; most often that is one look."""
+        old = itertools.takewhile(lambda item: item[1].used <= oldest, self._entries.items())
+        return [host for host, entry in old if not entry.users]
 
     def abandon(self) -> None:
         """Start anew in a forked child: the connections belong to the parent."""

@@ -366,6 +366,13 @@ def test_closing_a_link_wakes_whoever_waits(sshd, connect):
     assert channel.receive(10) == b""
 
 
+def test_a_link_outlives_the_time_of_connecting(sshd, connect, settings):
+    settings.ORCHESTRATION_CONNECT_TIMEOUT = 0.5
+    link = connect(sshd.host)
+    threading.Event().wait(0.8)
+    assert read_all(link.open("echo alive")) == b"alive\n"
+
+
 def test_an_idle_link_needs_no_processor(sshd, connect):
     connect(sshd.host)
     before = time.process_time()

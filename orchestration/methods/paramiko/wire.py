@@ -66,18 +66,23 @@ class Wire:
         return data
 
     def _fill(self) -> None:
-        self._socket.settimeout(self._patience())
-        try:
-            self._buffer = self._socket.recv(CHUNK)
-        except TimeoutError as error:
-            raise Silent(errno.ETIMEDOUT, "the far end is silent") from error
-        self._offset = 0
+        data = None
+        while data is None:
+            data = self._await()
+        self._buffer, self._offset = data, 0
         self.heard = time.monotonic()
 
-    def _patience(self) -> float | None:
-        if self._deadline is None:
+    def _await(self) -> bytes | None:
+        """Return what has arrived; None when the deadline was lifted in the meantime."""
+        if self._deadline is not None:
+            self._socket.settimeout(max(self._deadline - time.monotonic(), 0.001))
+        try:
+            return self._socket.recv(CHUNK)
+        except TimeoutError as error:
+            if self.is_late:
+                raise Silent(errno.ETIMEDOUT, "the far end is silent") from error
+            self._socket.settimeout(None)
             return None
-        return max(self._deadline - time.monotonic(), 0.001)
 
     def send(self, data: bytes) -> int:
         """Send some of ``data``; return how many bytes."""
