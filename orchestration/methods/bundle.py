@@ -8,6 +8,8 @@ import zlib
 from functools import cache
 from pathlib import Path
 
+from orchestration import syntax
+
 #: The modules of the runner, each before those that use it.
 MODULES = ("frames", "clip", "processes", "link", "section", "loop")
 #: Understood by every login shell: one line, no quotes inside but double ones. Status 127: no fit Python.
@@ -31,7 +33,7 @@ def _code() -> str:
 def source() -> str:
     """Return the modules of the runner as one text, without comments, docstrings and annotations."""
     folder = Path(__file__).parent / "agent"
-    trees = [ast.parse((folder / f"{name}.py").read_text()) for name in MODULES]
+    trees = [syntax.parse((folder / f"{name}.py").read_text()) for name in MODULES]
     body = [node for tree in trees for node in tree.body if not _is_internal(node)]
     return ast.unparse(_Stripped().visit(ast.Module(body=body, type_ignores=[])))
 
