@@ -27,7 +27,7 @@ class Demo:
         self.url, user, password = until(lambda: re.search(words, self.output()), 60).groups()
         cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         self.browser = urllib.request.build_opener(cookies)
-        self.post("login/", username=user, password=password)
+        self.post("login/", username=user, password=password, next="/admin/")
 
     def start(self):
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
