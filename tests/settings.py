@@ -45,3 +45,5 @@ DATABASES = {
         "OPTIONS": {"transaction_mode": "IMMEDIATE"},
     }
 }
+#: Django 6.1 asks for it; earlier ones know EMAIL_BACKEND only.
+MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}

@@ -127,6 +127,13 @@ def _is_busy() -> bool:
     return bool(transaction.get_connection(alias()).in_atomic_block)
 
 
+def _disconnect() -> None:
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        # SQLite in memory keeps the one connection that its data live in; this is another one.
+        connection._close()
+
+
 class _OwnThread:
     """A thread that does the ORM of one block: two units in one thread would share a transaction."""
 
@@ -139,7 +146,7 @@ class _OwnThread:
 
     async def leave(self) -> None:
         try:
-            await sync_to_async(connections.close_all)()
+            await sync_to_async(_disconnect)()
         finally:
             await self._context.__aexit__(None, None, None)  # type: ignore[no-untyped-call]  # the same
             self._executor.shutdown(wait=False)

@@ -276,13 +276,17 @@ def test_a_released_savepoint_keeps_its_operations(backend, app, collected):
     assert operations == [("save", app)]
 
 
+# Its name since Django 6.1.
+create_savepoint = getattr(transaction, "savepoint_create", None) or transaction.savepoint
+
+
 def test_savepoints_made_by_hand_count_too(backend, app, collected):
     with collected() as operations:
         app.save()
-        mark = transaction.savepoint()
+        mark = create_savepoint()
         WebApp.objects.create(name="preview")
         transaction.savepoint_rollback(mark)
-        mark = transaction.savepoint()
+        mark = create_savepoint()
         kept = WebApp.objects.create(name="kept")
         transaction.savepoint_commit(mark)
     assert operations == [("save", app), ("save", kept)]

@@ -1,17 +1,19 @@
 """Units of work: one transaction, one thread, stored with what they changed."""
 
 import asyncio
-import threading
+import contextvars
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
 from orchestration import orchestrate
+from orchestration.collector.outside import find_unit
 from orchestration.exceptions import BackendFailed, RouteBroken, UnitClosed
 from orchestration.models import Lane, Route, ScriptLog
 from orchestration.signals import unit_failed
-from tests.services.collecting import rolled_back
+from tests.services.collecting import disconnected, rolled_back
 from tests.webapps.models import Unwatched, WebApp
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
@@ -36,6 +38,12 @@ def stored():
         return [[f"{each.action} {each.instance_repr}" for each in log.operations.all()] for log in logs]
 
     return stored
+
+
+def in_thread(call):
+    """Run a call in a thread of its own; its errors are ours."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(disconnected(call)).result(timeout=10)
 
 
 # with
@@ -278,7 +286,7 @@ def test_an_async_block_that_raises_leaves_nothing(backend, stored):
     async def run():
         with pytest.raises(ZeroDivisionError):
             await fail()
-        await WebApp.objects.acreate(name="outside")
+        await sync_to_async(disconnected(WebApp.objects.create))(name="outside")
 
     asyncio.run(run())
     assert stored() == []
@@ -310,7 +318,7 @@ def test_a_late_task_of_an_async_block_is_outside(backend, stored, caplog):
 
         async def late():
             await is_over.wait()
-            await sync_to_async(WebApp.objects.create, thread_sensitive=False)(name="late")
+            await sync_to_async(disconnected(WebApp.objects.create), thread_sensitive=False)(name="late")
 
         async with orchestrate():
             await WebApp.objects.acreate(name="one")
@@ -327,45 +335,30 @@ def test_a_late_task_of_an_async_block_is_outside(backend, stored, caplog):
 
 @pytest.mark.lesson(5)
 def test_other_threads_are_outside_of_a_block(backend, stored, caplog):
-    errors = []
-
-    def save():
-        try:
-            Unwatched.objects.count()
-            WebApp(name="other").full_clean(exclude=["owner"])
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    with orchestrate():
-        thread = threading.Thread(target=save)
-        thread.start()
-        thread.join(10)
+    with orchestrate() as unit:
         WebApp.objects.create(name="one")
-    assert errors == []
+        in_thread(lambda: assert_outside(unit))
     assert stored() == [["save one"]]
+
+
+def assert_outside(unit):
+    assert not unit.collects("default")
+    assert find_unit(WebApp, "default") is None
 
 
 @pytest.mark.lesson(5)
 def test_each_thread_has_units_of_its_own(backend, stored):
-    errors = []
-
-    def work(name):
-        try:
-            with orchestrate():
-                WebApp.objects.create(name=name)
-        except Exception as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    for name in ("one", "two"):
-        thread = threading.Thread(target=work, args=[name])
-        thread.start()
-        thread.join(10)
-    assert errors == []
+    make = orchestrate()(WebApp.objects.create)
+    in_thread(lambda: make(name="one"))
+    in_thread(lambda: make(name="two"))
     assert stored() == [["save one"], ["save two"]]
+
+
+@pytest.mark.lesson(5)
+def test_a_context_carried_to_another_thread_does_not_carry_the_unit(backend, stored, caplog):
+    with orchestrate() as unit:
+        context = contextvars.copy_context()
+        in_thread(lambda: context.run(assert_outside, unit))
 
 
 # Django's test cases

@@ -21,6 +21,19 @@ def rolled_back(block=None):
         raise Preview
 
 
+def disconnected(function):
+    """Return the function, which leaves no connection behind in its thread."""
+
+    def call(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        finally:
+            connection.close()
+            connection._close()
+
+    return call
+
+
 @pytest.fixture
 def define():
     """Return a function that defines a backend with attributes; it is forgotten after the test."""
