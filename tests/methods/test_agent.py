@@ -128,7 +128,7 @@ def _frame(words, body):
         b"unit\n",
         b"unit -1\n",
         b"unit 99999999999 a\n",
-        _frame(b"ab ab 1 1 1", b""),
+        _frame(b"ab ab 1 1 1", b"\n"),
         _frame(b"../x ab 1 1 1", b"aa 0 1 1 - sh\n\n"),
         _frame(b"ab " + b"a" * 65 + b" 1 1 1", b"aa 0 1 1 - sh\n\n"),
         _frame(b"ab ab 1 1 1", b"aa 1 1 1 - sh\n\nxy"),

@@ -150,6 +150,10 @@ def test_a_server_without_room_refuses_the_unit_and_certainly_ran_nothing(make_m
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_unit_without_jobs_ends_at_once(method):
+    assert run(method).order == []
+
+
 # Whole or nothing
 
 

@@ -59,7 +59,7 @@ class Unit:
         self.id, self.lane, epoch, cap, tail = words
         self.epoch, self.cap, self.tail = int(epoch), int(cap), int(tail)
         position = body.index(b"\n\n") + 2
-        self.jobs = [Job(line) for line in body[: position - 2].split(b"\n")]
+        self.jobs = [Job(line) for line in body[: position - 2].split(b"\n") if line]
         for job in self.jobs:
             job.text = memoryview(body)[position : position + job.size]
             position += job.size
