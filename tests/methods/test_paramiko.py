@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import threading
 import time
 import tracemalloc
@@ -20,6 +21,8 @@ from orchestration.exceptions import (
 )
 from orchestration.methods.paramiko import Paramiko
 from orchestration.methods.paramiko import link as links
+from orchestration.methods.paramiko.link import ParamikoTransport
+from orchestration.methods.plain import PlainConnection
 from orchestration.scripts import Done, Job, Output, Started, Tick, Unit
 from tests.services.sshd import generate_key, is_running, wait_until
 
@@ -404,6 +407,17 @@ def test_no_bash_is_said_to_be_missing(method, sshd_factory, path_without):
         log = run(method, sshd.host, job("true", executable="bash"))
         assert "bash" in log[0].error
         assert log[0].status is None
+
+
+@pytest.mark.skipif(not shutil.which("sudo"), reason="needs sudo")
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_sudo_runs_scripts_as_root_and_kills_them_at_their_limit(method, sshd, is_plain):
+    host = dataclasses.replace(sshd.host, sudo=True)
+    unit = unit_of("id -u; exit 5", job("echo $$; exec sleep 60", idle=0.5))
+    runner = PlainConnection(host, ParamikoTransport().connect(host)) if is_plain else None
+    log = Log(unit, runner.run(unit) if runner else method.run(host, unit))
+    assert (log.printed(), log[0].status, log[1].limit) == (b"0\n", 5, "idle")
+    wait_until(lambda: not is_running(int(log.printed(1))), "the end of what ran as root")
 
 
 def test_no_text_of_a_script_is_in_the_process_list(method, server):

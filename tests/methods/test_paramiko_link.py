@@ -278,6 +278,14 @@ def test_a_hundred_mebibytes_arrive_without_being_kept(sshd, connect):
     assert (size, channel.exit_status()) == (100 * MIB, 0)
 
 
+def test_new_session_keys_on_the_way_lose_nothing(sshd_factory, connect):
+    channel = connect(sshd_factory(RekeyLimit="1M").host).open(
+        f"head -c {20 * MIB} /dev/zero | tee /dev/stderr"
+    )
+    assert len(read_all(channel)) == 20 * MIB
+    assert channel.exit_status() == 0
+
+
 @pytest.mark.lesson(20)
 def test_mebibytes_of_stderr_do_not_block_a_silent_stdout(sshd, connect):
     channel = connect(sshd.host).open(f"head -c {8 * MIB} /dev/zero >&2; echo done")

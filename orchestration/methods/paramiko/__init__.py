@@ -4,6 +4,7 @@ from orchestration.methods.plain import PlainConnection
 from orchestration.methods.runner import RunnerMethod
 
 from .link import ParamikoLink, ParamikoTransport
+from .link import scan_host_keys as scan_host_keys
 
 
 class Paramiko(RunnerMethod[ParamikoLink]):
