@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ast
-import threading
-import warnings
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +11,7 @@ from itertools import islice
 from types import CodeType, TracebackType
 from typing import Any  # Any: the object of an expression, and its value, have any type
 
+from orchestration import syntax
 from orchestration.exceptions import ExpressionFailed, UnsafeExpression
 
 from . import words
@@ -21,8 +21,11 @@ from .rows import Rows
 
 _FILE = "<route expression>"
 _NAMES = ("instance", "obj")
-#: Python keeps warning filters per process: only one thread at a time may change them.
-_quiet = threading.Lock()
+_TEXT = re.compile(r"'[^']*'|\"[^\"]*\"")
+_NUMBER = re.compile(
+    r"0[xX][\da-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)([eE][+-]?\d+)?", re.ASCII
+)
+_LIKE_A_NUMBER = re.compile(r"(?<![\w.])\.?\d([eE][+-]\d|[\w.])*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,9 +71,7 @@ def compile_expression(text: str, names: tuple[str, ...] = ()) -> Expression:
     _check_text(text, source)
     indent = text.find(source)
     try:
-        with _quiet, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            code = _compile(source, frozenset({*_NAMES, *names}))
+        code = _compile(source, frozenset({*_NAMES, *names}))
     except UnsafeExpression as error:
         raise UnsafeExpression(str(error), position=indent + _characters(source, error.position)) from None
     except SyntaxError as error:
@@ -96,10 +97,19 @@ def _check_text(text: str, source: str) -> None:
             raise UnsafeExpression("There are too many brackets in brackets.", position=position)
         if character in "\r\n\\\0":
             raise UnsafeExpression("Line breaks and backslashes are not allowed.", position=position)
+    _check_numbers(text)
+
+
+def _check_numbers(text: str) -> None:
+    """Refuse '1if': Python reads it, with a warning that it would print in the middle of a request."""
+    without_texts = _TEXT.sub(lambda found: "'" * len(found[0]), text)
+    for found in _LIKE_A_NUMBER.finditer(without_texts):
+        if not _NUMBER.fullmatch(found[0]):
+            raise UnsafeExpression(f"'{found[0][:40]}' is no number.", position=found.start())
 
 
 def _compile(source: str, names: frozenset[str]) -> CodeType:
-    body = Translator(names).visit(ast.parse(source, mode="eval").body)
+    body = Translator(names).visit(syntax.parse(source, mode="eval").body)
     arguments = ast.arguments([], [ast.arg(OBJECT), ast.arg(GUARD)], None, [], [], None, [])
     tree = ast.Expression(ast.copy_location(ast.Lambda(arguments, body), body))
     code: CodeType = compile(ast.fix_missing_locations(tree), _FILE, "eval")
@@ -136,7 +146,7 @@ def _offset(traceback: TracebackType) -> int | None:
 
 def _sources(text: str) -> list[str]:
     source = text.strip()
-    nodes = _parts(ast.parse(source, mode="eval").body)
+    nodes = _parts(syntax.parse(source, mode="eval").body)
     return list(dict.fromkeys(ast.get_source_segment(source, node) or "" for node in nodes))
 
 

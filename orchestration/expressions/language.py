@@ -18,6 +18,7 @@ OBJECT, GUARD, SLICE = "instance", "_guard", "_slice"
 _SIGNS: dict[type[ast.operator], str] = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
 }  # fmt: skip
+_READS = (ast.Name, ast.Attribute, ast.Subscript, ast.Call)
 _CONSTANTS = (str, int, float, bool, type(None))
 _REMEDIES: dict[type[ast.AST], str] = {
     ast.BinOp: "This operator is not allowed: use + - * / // %.",
@@ -108,8 +109,9 @@ class Translator(ast.NodeVisitor):
         """Allow all comparisons; ``in`` is done by the guard."""
         if isinstance(node.ops[0], (ast.In, ast.NotIn)) and len(node.ops) == 1:
             return self._membership(node)
-        for comparison, right in zip(node.ops, node.comparators, strict=True):
-            _check_comparison(comparison, right)
+        lefts = [node.left, *node.comparators]
+        for comparison, left, right in zip(node.ops, lefts, node.comparators, strict=False):
+            _check_comparison(comparison, left, right)
         return ast.Compare(self.visit(node.left), node.ops, [self.visit(right) for right in node.comparators])
 
     def _membership(self, node: ast.Compare) -> ast.expr:
@@ -263,12 +265,13 @@ def _check_secret(node: ast.expr, key: str) -> None:
         refuse(node, f"'{key[:40]}' may be a secret, which routes cannot read.")
 
 
-def _check_comparison(comparison: ast.cmpop, right: ast.expr) -> None:
+def _check_comparison(comparison: ast.cmpop, left: ast.expr, right: ast.expr) -> None:
     if isinstance(comparison, (ast.In, ast.NotIn)):
         refuse(right, "'in' cannot be chained with other comparisons: join them by 'and'.")
-    is_single = isinstance(right, ast.Constant) and (right.value is None or isinstance(right.value, bool))
-    if isinstance(comparison, (ast.Is, ast.IsNot)) and not is_single:
-        refuse(right, "'is' compares only with None, True and False: use '=='.")
+    if isinstance(comparison, (ast.Is, ast.IsNot)):
+        is_single = isinstance(right, ast.Constant) and (right.value is None or isinstance(right.value, bool))
+        if not is_single or not isinstance(left, _READS):
+            refuse(right, "'is' compares what is read only with None, True and False: use '=='.")
 
 
 def _is_constant(node: ast.expr) -> bool:

@@ -1,8 +1,10 @@
 """Expressions that people write give the values that Python would give."""
 
 import datetime
+from decimal import Decimal
 
 import pytest
+from django.utils.translation import gettext_lazy
 
 from orchestration.exceptions import ExpressionFailed, UnsafeExpression
 from orchestration.expressions import compile_expression
@@ -64,7 +66,8 @@ MORE = [
     ("'php' in instance.type and 'php' in instance.type.upper().lower()", True),
     ("int(instance.data['php_version'][0]) == 8", True),
     ("str(instance) == 'example'", True),
-    ("1 < 2 < 3 is not None", True),
+    ("1 < 2 < instance.pk + 2 == instance.pk + 2", True),
+    ("[1, 1.5, .5, 1e-5, 1_000, 0xff, 0b1, 0o7, 1.e3] != ['1if', \"0xg\"]", True),
     ("  True  ", True),
     ("any([])", False),
 ]
@@ -129,6 +132,8 @@ def test_the_name_of_another_model_is_not_known():
         ("instance.name ==", 16),
         ("", 0),
         ("1 +\n1", 3),
+        ("True and 1if 1 else 2", 9),
+        ("1 < instance.pk in [1]", 19),
         ("a" * 1001, 1000),
     ],
 )
@@ -173,6 +178,16 @@ def test_null_values_are_tested_as_in_python(webapp):
 
     webapp.target = Target.objects.create(name="x")
     assert evaluate(text, webapp) is True
+
+
+def test_lazy_translations_and_decimals_are_values_like_others(webapp, monkeypatch):
+    monkeypatch.setattr(WebApp, "title", property(lambda self: gettext_lazy("yes")), raising=False)
+    monkeypatch.setattr(WebApp, "price", Decimal("9.90"), raising=False)
+    monkeypatch.setattr(WebApp, "huge", Decimal("1e99"), raising=False)
+
+    assert evaluate("instance.title.upper() == 'YES' and instance.price * 2 > 19", webapp) is True
+    with pytest.raises(UnsafeExpression, match="too big"):
+        evaluate("instance.huge * instance.huge", webapp)
 
 
 def test_the_parts_of_an_expression_have_their_values(webapp):
