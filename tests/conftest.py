@@ -1,12 +1,13 @@
 """What every test may use: the database of --database, and small factories."""
 
 import contextlib
+import uuid
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connections
+from django.db import connections, transaction
 
-from orchestration import executors, testing
+from orchestration import executors, manager, testing
 from orchestration.models import Server
 
 from .services import databases
@@ -73,3 +74,14 @@ def threaded():
 def server():
     """Create servers: ``server("web1", is_active=False)``."""
     return lambda name="web1", **fields: Server.objects.create(name=name, **fields)
+
+
+@pytest.fixture
+def store():
+    """Store scripts as a unit of their own; what was queued is returned."""
+
+    def store(*scripts):
+        with transaction.atomic():
+            return manager.enqueue(scripts, unit=uuid.uuid4())
+
+    return store

@@ -59,12 +59,13 @@ class Threads:
             if self._watcher is None and not self._stopping:
                 self._watcher = self._run(self._watch, "orchestration-watch")
 
-    def stop(self) -> None:
-        """Start no further script; wait up to FAREWELL seconds for those that run."""
-        deadline = time.monotonic() + FAREWELL
+    def stop(self, seconds: float = FAREWELL) -> None:
+        """Start no further script; wait up to ``seconds`` for those that run."""
+        deadline = time.monotonic() + seconds
         with self._lock:
             self._stopping = True
-            self._queue.clear()
+            while self._queue:
+                del self._known[self._queue.pop()]
             self._alarms.clear()
             self._has_work.notify_all()
             self._has_alarm.notify_all()
@@ -72,7 +73,7 @@ class Threads:
         for thread in threads:
             thread.join(max(deadline - time.monotonic(), 0))
         if any(thread.is_alive() for thread in threads):
-            logger.warning("Scripts still run after %g seconds: their end will not be seen.", FAREWELL)
+            logger.warning("Scripts still run after %g seconds: their end will not be seen.", seconds)
 
     def _enqueue(self, lane: int) -> None:
         """Put a lane in the queue, once; called with the lock held."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from random import SystemRandom
+from time import monotonic, sleep
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connections, transaction
@@ -24,7 +24,7 @@ from .waiting import announce
 _jitter = SystemRandom()
 logger = logging.getLogger(__name__)
 #: Characters of output written a second, at most: a long, slow output is written less often.
-PACE = 64 * 1024
+PACE = 16 * 1024
 #: Seconds between two tries to write what the database did not take.
 PATIENCE = 0.5
 ORPHANED = "The worker that ran it vanished, so nobody saw its end."
@@ -44,7 +44,7 @@ class Recorder:
         self.names = {step.job.id: run.log.backend for run in sections for step in run.steps}
         self.pause = _backoff(max((run.log.attempt for run in sections), default=0))
         self._written: dict[int, tuple[int, int]] = {}
-        self._renewed = time.monotonic()
+        self._renewed = monotonic()
         self._next_write = self._renewed + 1
 
     def start(self) -> bool:
@@ -60,15 +60,24 @@ class Recorder:
 
     def tick(self) -> None:
         """Renew the lease and write what is new, when it is time for it. Raises LeaseLost."""
-        now = time.monotonic()
-        if now < self._next_write and now - self._renewed < options.LEASE / 4:
-            return
+        now = monotonic()
+        if now >= self._next_write:
+            self._try(lambda: self._write_all(self._write_progress))
+            self._next_write = monotonic() + max(1, sum(map(sum, self._written.values())) / PACE)
+        elif now - self._renewed > options.LEASE / 4:
+            self._try(self._renew)
+
+    def _try(self, write: Callable[[], None]) -> None:
         try:
-            self._write_all(self._write_progress)
+            write()
         except Away as error:
             logger.warning("Lane %s: the database does not take the output: %s", self.claim.lane, error)
             _reconnect()
-        self._next_write = time.monotonic() + max(1, sum(map(sum, self._written.values())) / PACE)
+
+    def _renew(self) -> None:
+        now = monotonic()
+        lease.renew(self.claim)
+        self._renewed = now
 
     def finish(self) -> None:
         """Write the ends of all sections; a database that is away gets as long as the lease lasts."""
@@ -80,19 +89,17 @@ class Recorder:
                     raise
                 logger.warning("Lane %s: the database does not take an end: %s", self.claim.lane, error)
                 _reconnect()
-                time.sleep(PATIENCE)
+                sleep(PATIENCE)
 
     def _may_try_again(self) -> bool:
-        is_ours = time.monotonic() - self._renewed < options.LEASE
+        is_ours = monotonic() - self._renewed < options.LEASE
         return is_ours and not connections[alias()].in_atomic_block
 
     def _write_all(self, write: Callable[[SectionRun], None]) -> None:
-        now = time.monotonic()
         with transaction.atomic(using=alias()):
-            lease.renew(self.claim)
+            self._renew()
             for run in self.unwritten:
                 write(run)
-        self._renewed = now
         if any(run.is_over for run in self.unwritten):
             self.unwritten = [run for run in self.unwritten if not run.is_over]
             announce()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Iterable
 
 from django.db.models import Exists, OuterRef
 
@@ -27,20 +27,18 @@ def announce() -> None:
         _changed.notify_all()
 
 
-def wait(pks: Collection[int], *, seconds: float | None = None) -> list[ScriptLog]:
+def wait(pks: Iterable[int], *, seconds: float | None = None) -> list[ScriptLog]:
     """Wait until these logs have ended, at most ``seconds``; return them as they are then, by pk.
 
     What cannot go on now is not waited for: its server is inactive or was out of reach a moment ago.
     """
+    pks = list(pks)
     deadline = time.monotonic() + seconds if seconds is not None else None
     look = FIRST_LOOK
     while True:
         seen = _changes
-        pks_left = _unfinished(pks)
-        if not pks_left:
-            break
         left = deadline - time.monotonic() if deadline is not None else look
-        if left <= 0:
+        if not _has_moving(pks) or left <= 0:
             break
         _wait_for_change(seen, min(look, left))
         look = min(look * 2, LONGEST_LOOK)
@@ -52,7 +50,7 @@ def _wait_for_change(seen: int, seconds: float) -> None:
         _changed.wait_for(lambda: _changes != seen, seconds)
 
 
-def _unfinished(pks: Collection[int]) -> bool:
+def _has_moving(pks: list[int]) -> bool:
     """Tell whether some of the logs wait or run, and can go on."""
     logs = ScriptLog.objects.using(alias())
     delayed = logs.waiting().filter(

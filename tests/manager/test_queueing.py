@@ -7,14 +7,14 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 
 from orchestration.exceptions import LaneBusy
-from orchestration.manager.queueing import enqueue
+from orchestration.manager import enqueue
 from orchestration.models import Installation, Lane, ScriptLog, Server
 from orchestration.models.clock import now_plus
 from tests.lanes.scripts import script, section
+from tests.services.concurrency import in_threads
 
 pytestmark = pytest.mark.databases
 committing = pytest.mark.django_db(transaction=True)
-PATIENCE = 20
 
 
 def store(*scripts, **options):
@@ -151,29 +151,6 @@ class TestQueries:
         store(*[script(each) for each in servers])
         with transaction.atomic(), django_assert_max_num_queries(self.LIMIT + 1):
             enqueue([script(each, section(serialize=True)) for each in servers], unit=uuid.uuid4())
-
-
-def in_threads(*functions):
-    """Run functions at once, each with a connection of its own; return what they returned or raised."""
-    results = [None] * len(functions)
-    barrier = threading.Barrier(len(functions))
-
-    def call(index, function):
-        try:
-            barrier.wait(PATIENCE)
-            results[index] = function()
-        except Exception as error:
-            results[index] = error
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=call, args=pair) for pair in enumerate(functions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert not any(thread.is_alive() for thread in threads)
-    return results
 
 
 @committing
