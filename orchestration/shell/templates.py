@@ -10,7 +10,7 @@ from orchestration.exceptions import UnsafeTemplate
 
 from .lexer import Place, Scanner
 from .quoting import PLACE
-from .values import MASK, Raw, Secret, Shell, as_text, forms, quote
+from .values import MASK, Raw, Secret, Shell, as_text, forms, is_plain, quote
 
 _PERCENT = re.compile(r"%(?:(%)|\(([^()]*)\)s)?")
 
@@ -29,8 +29,10 @@ def sh(template: str, context: Mapping[str, object]) -> str:
     first, rest = parse(template)
     pieces = [first]
     for name, place, literal in rest:
-        pieces.append(_fill(name, place, context))
-        pieces.append(literal)
+        value = context.get(name)
+        # What nearly all values are: text that needs no quotes.
+        is_bare = type(value) is str and not place.is_glued and is_plain(value)
+        pieces += value if is_bare else _fill(name, place, context), literal
     return join("", pieces)
 
 
@@ -75,11 +77,15 @@ def _listed(values: Iterable[object], place: Place) -> str:
 def join(separator: str, pieces: list[str]) -> str:
     """Return pieces joined; when one knows secrets, the result knows them too."""
     text = separator.join(pieces)
-    secrets = [secret for piece in pieces if isinstance(piece, Shell) for secret in piece.secrets]
+    secrets = [secret for piece in pieces if type(piece) is not str for secret in _secrets(piece)]
     if not secrets:
         return text
     shown = separator.join(piece.shown if isinstance(piece, Shell) else piece for piece in pieces)
     return Shell(text, shown=shown, secrets=dict.fromkeys(secrets))
+
+
+def _secrets(piece: str) -> tuple[str, ...]:
+    return piece.secrets if isinstance(piece, Shell) else ()
 
 
 @lru_cache(maxsize=2048)

@@ -111,9 +111,14 @@ def _refuse_surrogates(text: str) -> None:
         raise UnsafeTemplate("it contains bytes or surrogates that are not UTF-8.") from error
 
 
+def is_plain(text: str) -> bool:
+    """Tell whether text is the same word to a shell with quotes and without."""
+    return _PLAIN.fullmatch(text) is not None and text not in _RESERVED and ".." not in text
+
+
 def quote(text: str, *, always: bool = False) -> str:
     """Return text as one word of a POSIX shell; with ``always`` in quotes even when it needs none."""
-    if not always and _PLAIN.fullmatch(text) and text not in _RESERVED and ".." not in text:
+    if not always and is_plain(text):
         return text
     return "'" + text.replace("'", "'\"'\"'") + "'"
 
