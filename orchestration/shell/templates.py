@@ -30,9 +30,11 @@ def sh(template: str, context: Mapping[str, object]) -> str:
     pieces = [first]
     for name, place, literal in rest:
         value = context.get(name)
-        # What nearly all values are: text that needs no quotes.
-        is_bare = type(value) is str and not place.is_glued and is_plain(value)
-        pieces += value if is_bare else _fill(name, place, context), literal
+        if type(value) is str and not place.is_glued and is_plain(value):
+            pieces.append(value)
+        else:
+            pieces.append(_fill(name, place, context))
+        pieces.append(literal)
     return join("", pieces)
 
 
