@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Protocol
 
+from orchestration.exceptions import HostUnreachable
 from orchestration.scripts import Event, Host, Unit
 from orchestration.settings import options
 
@@ -161,8 +162,11 @@ class Pool:
     def _open(self, host: Host, entry: Entry) -> None:
         try:
             entry.opening.set_result(self._connect(host))
-        except BaseException as error:
+        except Exception as error:
             entry.opening.set_exception(error)
+            raise
+        except BaseException:  # a Ctrl-C in this thread is none in those that wait
+            entry.opening.set_exception(HostUnreachable(f"Connecting to {host.name} was interrupted."))
             raise
 
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from orchestration.exceptions import HostUnreachable
-from orchestration.methods.pools import Pool, close_idle
+from orchestration.methods.pools import Entry, Pool, close_idle
 from orchestration.scripts import Host
 
 
@@ -117,6 +117,20 @@ def test_all_who_wait_for_a_connection_see_why_there_is_none():
         thread.join(20)
     assert errors == ["nobody there"] * 4
     assert len(pool) == 0
+
+
+def test_an_interrupted_connect_is_only_a_failure_for_the_others():
+    def connect(host):
+        raise KeyboardInterrupt
+
+    pool = Pool(connect)
+    with pytest.raises(KeyboardInterrupt):
+        enter(pool, "a")
+    entry = Entry()
+    with pytest.raises(KeyboardInterrupt):
+        pool._open(Host("a"), entry)
+    with pytest.raises(HostUnreachable, match="interrupted"):
+        entry.opening.result(0)
 
 
 def test_another_host_key_is_another_host(pool):

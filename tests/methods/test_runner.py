@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import threading
 from pathlib import Path
 
@@ -139,8 +140,19 @@ def test_an_executable_that_is_none_is_refused_before_it_is_sent(method, executa
         run(method, make_job("", executable=executable))
 
 
-def test_sudo_makes_the_whole_runner_root():
-    assert bundle.command("abc", sudo=True).startswith("exec sudo -n -- python3 -ISc '")
+def test_sudo_makes_the_whole_runner_root(make_method, tmp_path):
+    (tmp_path / "sudo").write_text('#!/bin/sh\n[ "$1 $2" = "-n --" ] && shift 2 && AS=root exec "$@"\n')
+    (tmp_path / "sudo").chmod(0o755)
+    method = make_method(f"PATH={tmp_path}:$PATH; {{command}}")
+    assert run(method, "echo $AS", host=Host("here", sudo=True))[0].stdout == b"root\n"
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "zsh", "ksh", "fish", "tcsh", "csh", "busybox sh"])
+def test_every_login_shell_understands_the_command(shell):
+    path = shutil.which(shell.split()[0]) or pytest.skip(f"{shell} is not installed")
+    words = [path, *shell.split()[1:], "-c", bundle.command("abc")]
+    result = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+    assert result.stdout == b"hello 0 abc 1\n"
 
 
 def test_a_server_without_room_refuses_the_unit_and_certainly_ran_nothing(make_method, tmp_path):
@@ -356,10 +368,8 @@ def _interpreters():
 
 @pytest.mark.parametrize("version", _interpreters())
 def test_the_runner_runs_on_old_and_new_pythons(make_method, version):
-    path = _interpreters()[version]
-    method = make_method(
-        "{command}".replace("{command}", f"python3() {{ :; }}; PATH={Path(path).parent}:$PATH; {{command}}")
-    )
+    folder = Path(_interpreters()[version]).parent
+    method = make_method(f"PATH={folder}:$PATH; {{command}}")
     if version.startswith(("3.6", "3.7")):
         with pytest.raises(NoPython):
             run(method, "echo no")

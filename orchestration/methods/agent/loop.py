@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VERSION = 1
+#: After a read of fewer than FEW bytes a stream rests for REST seconds: a line at a time costs too much.
+FEW, REST = 2048, 0.001
 #: Bytes read when a section has ended: the most that a pipe holds.
 LAST = 1 << 20
 #: Streams of ended sections that are still read, because a background process prints there.
@@ -41,6 +43,8 @@ class Runner:
         self.lanes: dict[bytes, list[Unit]] = {}
         self.sections: list[Section] = []
         self.held: list[int] = []
+        self.resting: list[Stream] = []
+        self.wake = 0.0
         self.is_paused = False
         self.catch_signals()
         self.watch(source, self.hear)
@@ -79,28 +83,38 @@ class Runner:
         deadlines = [section.deadline for section in self.sections]
         if self.link.is_open:
             deadlines.append(self.link.deadline)
+        if self.resting:
+            deadlines.append(self.wake)
         return max(0.0, min(deadlines, default=0.0) - time.monotonic()) * 1000
 
     def tend(self) -> None:
         """Do what is due: sending, limits, back-pressure, leaving."""
         now = time.monotonic()
         self.link.tend(now)
+        if self.resting and now >= self.wake:
+            self.turn_pipes(self.resting)
+            self.resting = []
         for section in self.sections[:]:
+            section.heard = now if self.is_paused else section.heard
             if now >= section.deadline and section.enforce(now):
                 self.finish(section)
         if self.is_paused != self.link.is_slow:
-            self.turn_pipes(now)
+            self.is_paused = not self.is_paused
+            self.turn_pipes([stream for section in self.sections for stream in section.streams])
         if not self.link.is_open and self.link.source in self.handlers:
             self.leave()
 
-    def turn_pipes(self, now: float) -> None:
-        """Stop reading the pipes of sections while the link is slower than they are; then go on."""
-        self.is_paused = not self.is_paused
-        for section in self.sections:
-            section.heard = now
-            for stream in section.streams:
-                if stream.is_open:
-                    self.poll.modify(stream.source, 0 if self.is_paused else select.POLLIN)
+    def turn_pipes(self, streams: list[Stream]) -> None:
+        """Read streams again; but not while the link is slower than they are."""
+        for stream in streams:
+            if stream.is_open and stream.source in self.handlers:
+                self.poll.modify(stream.source, 0 if self.is_paused else select.POLLIN)
+
+    def rest(self, stream: Stream) -> None:
+        """Let a stream fill up a little, while its end is still seen at once."""
+        self.poll.modify(stream.source, 0)
+        self.wake = self.wake if self.resting else time.monotonic() + REST
+        self.resting.append(stream)
 
     def leave(self) -> None:
         """Begin nothing any more: the client is gone."""
@@ -180,8 +194,7 @@ class Runner:
         self.link.emit(b"started", job.id)
         for stream in section.streams:
             self.watch(stream.source, lambda stream=stream: self.read(section, stream))  # type: ignore[misc]
-            if self.is_paused:
-                self.poll.modify(stream.source, 0)
+        self.turn_pipes(section.streams)
         return True
 
     def refuse(self, unit: Unit, job: Job, error: OSError) -> None:
@@ -207,6 +220,8 @@ class Runner:
         head = stream.take(data)
         if head:
             self.link.emit(b"output", section.job.id, stream.number, body=head)
+        if len(data) < FEW:
+            self.rest(stream)
         return True
 
     def reap(self, awake: int) -> None:
