@@ -8,7 +8,7 @@ from contextlib import suppress
 import django
 import pytest
 from asgiref.sync import async_to_sync
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.contrib.messages import get_messages
 from django.core.exceptions import PermissionDenied
@@ -19,7 +19,8 @@ from django.template.response import TemplateResponse
 from django.test import AsyncClient, Client
 from django.urls import path
 
-from orchestration.models import Route, ScriptLog
+from orchestration.exceptions import HostUnreachable
+from orchestration.models import Route, ScriptLog, Server
 from tests.webapps.models import WebApp
 
 from .services.collecting import define, everywhere, rolled_back, web1, woken
@@ -118,6 +119,7 @@ def nothing(request):
 
 
 urlpatterns = [
+    path("admin/", admin.site.urls),
     path("save/", save),
     path("non-atomic/", non_atomic_requests(save_then(nothing))),
     path("not-found/", save_then(not_found)),
@@ -361,7 +363,60 @@ def test_a_route_that_fails_at_a_delete_is_reported_once(broken_route, client, m
         assert len(mailoutbox) == 1
 
 
-# Messages
+# Waiting and messages
+
+
+@pytest.fixture
+def running(define, everywhere, recording):
+    """Let the scripts of web apps run, in a method that only records."""
+    everywhere(define("Apps", "webapps.WebApp"))
+    return recording
+
+
+def test_a_request_waits_for_its_scripts_and_tells_that_they_ran(running, client):
+    response = client.post("/save/")
+    assert ScriptLog.objects.get().state == "SUCCESS"
+    assert len(running.texts) == 1
+    assert texts(response) == ["one was added successfully.", "1 script was executed."]
+
+
+def test_a_person_is_told_that_scripts_failed(running, client):
+    running.answer(1)
+    assert texts(client.post("/save/"))[1:] == ["1 of 1 script failed."]
+
+
+def test_a_person_is_told_that_scripts_go_on(backend, client, settings, woken):
+    Server.objects.update(is_active=True)
+    settings.ORCHESTRATION_REQUEST_WAIT = 0.01
+    assert texts(client.post("/save/"))[1:] == ["1 script goes on in the background."]
+    assert len(woken) == 1
+
+
+def test_nobody_waits_for_what_is_asynchronous(define, everywhere, woken, client):
+    everywhere(define("Apps", "webapps.WebApp"), run_async=True)
+    assert texts(client.post("/save/"))[1:] == ["1 script goes on in the background."]
+
+
+def test_a_person_is_told_why_work_waits(running, client):
+    running.fail(HostUnreachable("There is no way to web1."))
+    assert texts(client.post("/save/"))[1:] == ["Scripts wait for web1: There is no way to web1."]
+
+
+@pytest.mark.lesson(36)
+def test_a_person_is_told_that_execution_is_disabled(backend, client, settings):
+    settings.ORCHESTRATION_DISABLE_EXECUTION = True
+    assert texts(client.post("/save/"))[1:] == ["Nothing runs: Execution is disabled."]
+
+
+def test_sections_without_content_are_not_worth_a_word(define, everywhere, recording, client):
+    everywhere(define("Empty", "webapps.WebApp", save=lambda self, app: None))
+    assert texts(client.post("/save/")) == ["one was added successfully."]
+    assert ScriptLog.objects.get().state == "NOTHING"
+
+
+def test_programs_find_no_messages(running, client):
+    response = client.post("/save/", headers={"accept": "application/json"})
+    assert texts(response) == ["one was added successfully."]
 
 
 def test_a_person_is_told_that_work_waits_for_a_server(backend, client):
@@ -372,11 +427,22 @@ def test_a_person_is_told_that_work_waits_for_a_server(backend, client):
 
 
 def test_who_may_see_logs_gets_a_link(backend, client, staff):
-    told = texts(client.post("/save/"))
-    log = ScriptLog.objects.get()
-    assert (
-        f'<a href="/admin/orchestration/scriptlog/{log.pk}/change/">' in told[1] or "<a href" not in told[1]
-    )
+    _, told = texts(client.post("/save/"))
+    url = f"/admin/orchestration/scriptlog/{ScriptLog.objects.get().pk}/change/"
+    assert told == f'<a href="{url}">Scripts wait for web1: it is inactive.</a>'
+
+
+def test_links_to_several_logs_name_the_unit(define, everywhere, backend, client, staff):
+    everywhere(define("Other", "webapps.WebApp"))
+    _, told = texts(client.post("/save/"))
+    unit = ScriptLog.objects.first().unit
+    assert told.startswith(f'<a href="/admin/orchestration/scriptlog/?unit={unit}">')
+
+
+def test_what_servers_are_called_is_escaped(backend, client, staff):
+    Server.objects.update(name="<b>web1</b>")
+    _, told = texts(client.post("/save/"))
+    assert "Scripts wait for &lt;b&gt;web1&lt;/b&gt;" in told
 
 
 def test_requests_without_work_say_nothing(backend, client):

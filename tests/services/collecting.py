@@ -61,8 +61,8 @@ WRITES = {"save": _write("save"), "delete": _write("delete")}
 
 @pytest.fixture
 def web1(db):
-    """Return a server that no method can reach by mistake: nothing runs in tests."""
-    return Server.objects.create(name="web1", connection="local")
+    """Return a server; nothing runs there unless a test asks for it."""
+    return Server.objects.create(name="web1")
 
 
 @pytest.fixture
