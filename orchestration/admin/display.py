@@ -24,7 +24,7 @@ def state(log: ScriptLog) -> SafeString:
     )
 
 
-def warning(text: str) -> SafeString:
+def warning(text: object) -> SafeString:
     """Return a text that asks for attention."""
     return format_html('<span class="orchestration-warning">{}</span>', text)
 

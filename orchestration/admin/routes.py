@@ -58,7 +58,7 @@ class RouteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at 
     """Routes; their expression is checked when the form is saved."""
 
     form = RouteForm
-    list_display = ["backend_display", "host", "match", "run_async", "is_active", "broken_display"]
+    list_display = ["backend_display", "host", "match", "run_async", "is_active", "is_broken"]
     list_display_links = ["backend_display"]
     list_filter = ["is_active", "run_async", "host"]
     list_select_related = ["host"]
@@ -77,6 +77,11 @@ class RouteAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not generic at 
         """Return the backend, with a warning when it is not installed."""
         label = dict(backend_choices(route.backend))[route.backend]
         return label if label == route.backend else display.warning(label)
+
+    @admin.display(description=_("broken"), ordering="broken")
+    def is_broken(self, route: Route) -> SafeString | str:
+        """Return a warning when the expression failed; the page of the route says why."""
+        return display.warning(_("broken")) if route.broken else "-"
 
     @admin.display(description=_("broken"))
     def broken_display(self, route: Route) -> SafeString | str:

@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from django.conf import settings
 from django.contrib.staticfiles.handlers import StaticFilesHandler
@@ -19,14 +19,15 @@ WELCOME = """
 
   The hosts are folders of this machine, behind real SSH: {folder}
   Three things to try:
-   1. Add a website in the admin (owner: alice), with a domain. Its virtual host file appears on web1
-      or web2: type "files web1" here. Delete the website, and the file goes.
-   2. Type "stop web1", change that website: the script log says that the work waits.
+   1. Add a website in the admin (system user: alice), with a domain. Its virtual host file appears on
+      web1, that of the next website on web2: type "files web1" here. Delete a website, and its file goes.
+   2. Type "stop web1", and change the first website: a message says that its script waits for web1.
       Type "start web1": it is applied within seconds.
    3. Change the system user alice: one save, two servers. Each has its own script log,
       with the script that ran and what it printed.
 
   Commands: stop, start, files (each with web1, web2 or mail1), status, quit. Ctrl-C ends all.
+  Requests and warnings are in {log}
 """
 
 
@@ -44,10 +45,9 @@ class Command(BaseCommand):
             raise CommandError("The demo's hosts are this machine: unset PANEL_ROOT.")
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        try:
+        with suppress(KeyboardInterrupt):
             self.run(port)
-        except KeyboardInterrupt:
-            self.stdout.write("\nThe demo has ended.")
+        self.stdout.write("\nThe demo has ended.")
 
     def run(self, port):
         """Start the hosts and the server; all of it ends when the prompt does."""
@@ -62,16 +62,30 @@ class Command(BaseCommand):
             demo.register(hosts)
             user, password = demo.make_admin(folder)
             stack.enter_context(serving(server))
-            url = f"http://127.0.0.1:{server.server_port}/admin/"
-            self.stdout.write(WELCOME.format(url=url, user=user, password=password, folder=folder / "hosts"))
+            log_to(folder / "log")
+            self.stdout.write(
+                WELCOME.format(
+                    url=f"http://127.0.0.1:{server.server_port}/admin/",
+                    user=user,
+                    password=password,
+                    folder=folder / "hosts",
+                    log=folder / "log",
+                )
+            )
             self.stdout.flush()
             Prompt(hosts).cmdloop()
+
+
+def log_to(path):
+    """Keep the terminal for the prompt."""
+    handler = logging.FileHandler(path, delay=True)
+    for name in ("", "django", "django.server"):
+        logging.getLogger(name).handlers = [handler]
 
 
 @contextmanager
 def listening(port):
     """Take the port first: a second demo must not touch what belongs to the first."""
-    logging.getLogger("django.server").setLevel(logging.WARNING)
     try:
         server = ThreadedWSGIServer(("127.0.0.1", port), WSGIRequestHandler)
     except OSError as error:
