@@ -27,8 +27,8 @@ class OrchestratedQuerySet(QuerySet[AnyModel]):
 
     def update(self, **values: Any) -> int:
         """Update all objects, and note that each was saved."""
+        unit = self._find_unit()
         with transaction.atomic(using=self._database(), savepoint=False):
-            unit = self._find_unit()
             keys = tuple(self.values_list("pk", flat=True)) if unit is not None else ()
             count = super().update(**values)
             if unit is not None:
@@ -39,8 +39,8 @@ class OrchestratedQuerySet(QuerySet[AnyModel]):
 
     def bulk_create(self, objs: Iterable[AnyModel], *args: Any, **options: Any) -> list[AnyModel]:
         """Create all objects, and note that each was saved."""
+        unit = self._find_unit()
         with transaction.atomic(using=self._database(), savepoint=False):
-            unit = self._find_unit()
             created = super().bulk_create(objs, *args, **options)
             known = [obj for obj in created if obj.pk is not None]
             if unit is not None and options.get("update_conflicts"):
