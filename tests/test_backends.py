@@ -557,6 +557,25 @@ def test_a_circle_of_after_is_refused_and_not_registered(backend):
     assert ours(registry.installed()) == [One, Two]
 
 
+@pytest.mark.parametrize("place", ["backends.py", "backends/__init__.py"])
+def test_backends_of_each_installed_app_are_discovered(place, tmp_path, monkeypatch, settings):
+    name = "found_in_" + place.replace("/", "_").split(".")[0]
+    module = tmp_path / name / place
+    module.parent.mkdir(parents=True)
+    (tmp_path / name / "__init__.py").touch()
+    module.write_text(
+        "from orchestration import ServiceController\n"
+        "class Discovered(ServiceController):\n"
+        "    model = 'webapps.WebApp'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, name]
+    backends.autodiscover()
+    found = ServiceBackend.get_backend("Discovered")
+    registry.forget(found)
+    assert found.__module__ == f"{name}.backends"
+
+
 def test_the_package_loads_no_model():
     code = "import sys, orchestration; print([m for m in sys.modules if m.startswith('orchestration.m')])"
     done = subprocess.run(

@@ -8,6 +8,7 @@ from .registry import find as find
 from .registry import forget as forget
 from .registry import installed as installed
 from .registry import observe as observe
+from .relations import follow as follow
 from .writing import Written as Written
 from .writing import known_secrets as known_secrets
 from .writing import take as take

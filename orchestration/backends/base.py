@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.apps import apps
-from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import Manager, Model
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.functional import Promise
 
@@ -19,6 +18,7 @@ from orchestration.shell import as_text, refuse_open, sh
 
 from . import registry, steps
 from .commands import Part
+from .relations import follow as follow
 
 #: Texts in a row that are looked through for an open quote before a template.
 _LITERALS = 16
@@ -245,24 +245,6 @@ class ServiceController(ServiceBackend):
 
     abstract = True
     actions = (SAVE, DELETE)
-
-
-def follow(obj: Model, path: str) -> list[Model]:
-    """Return the objects at the end of ``accessor__accessor``, through one or many; NULL is none."""
-    reached: list[Any] = [obj]  # Any: accessors are of any kind
-    for accessor in path.split("__"):
-        reached = [end for start in reached for end in _step(start, accessor)]
-    return reached
-
-
-def _step(obj: Model, accessor: str) -> Iterable[Any]:  # Any: accessors are of any kind
-    try:
-        value = getattr(obj, accessor)
-    except ObjectDoesNotExist:
-        return ()
-    if isinstance(value, Manager):
-        return value.all()
-    return () if value is None else (value,)
 
 
 def _refuse_invalid(backend: type[ServiceBackend]) -> None:
