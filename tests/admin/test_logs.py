@@ -32,6 +32,7 @@ def test_the_list_says_state_server_and_objects(page, make_log):
     assert "web1" in content
 
 
+@pytest.mark.databases
 def test_the_list_names_the_first_operations_only(page, make_log):
     log = make_log(*[Domain.objects.create(name=f"{number}.example") for number in range(5)])
     assert page("scriptlog_changelist").context["cl"].result_list[0] == log
@@ -61,6 +62,7 @@ def test_the_list_leaves_big_columns_alone(page, make_log, count_queries):
     assert not [sql for sql in queries if big.search(sql)]
 
 
+@pytest.mark.databases
 def test_pages_are_offered_as_far_as_the_list_looked(page, server):
     bulk(server, 400)
     answer = page("scriptlog_changelist")
@@ -156,6 +158,7 @@ def test_operations_link_to_their_objects_or_say_that_they_are_gone(page, make_l
     assert "gone.example (deleted)" in content
 
 
+@pytest.mark.databases
 def test_objects_with_any_kind_of_key_are_found(page, make_log):
     """Text keys, objects never saved, keys that do not fit, models that were removed."""
     log = make_log(Mailbox.objects.create(address="info@example.com"), Domain(name="unsaved.example"))

@@ -36,6 +36,7 @@ def test_the_list_contacts_nobody(page, monkeypatch):
     assert page("server_changelist").status_code == 200
 
 
+@pytest.mark.databases
 def test_the_list_counts_what_waits_and_what_failed(page, make_log, server):
     for state in ("RECEIVED", "STARTED", "FAILURE", "TIMEOUT", "ERROR", "SUCCESS"):
         make_log(state=state)
@@ -84,6 +85,7 @@ def test_a_server_with_waiting_work_is_not_deleted(admin_client, make_log, serve
     assert Server.objects.exists()
 
 
+@pytest.mark.databases
 @pytest.mark.lesson(37)
 def test_a_server_without_work_is_deleted_and_its_logs_stay(admin_client, make_log, server):
     log = make_log(state="SUCCESS")

@@ -240,6 +240,7 @@ def test_long_text_is_cut_into_pieces():
     assert [len(piece) - 2 for piece in pieces] == [255, 255, 90]
 
 
+@pytest.mark.databases
 def test_each_change_of_a_zone_or_its_records_raises_its_serial(zone):
     serials = [zone.serial]
 
