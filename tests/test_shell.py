@@ -192,6 +192,8 @@ def test_what_cannot_be_followed_is_refused_with_its_line(template):
         "cat <<'EOF' >/dev/null\nit's\nEOF\nshow %(x)s",
         "y=$(cat <<EOF\n$HOME \\' `true`\nEOF\n)\nshow %(x)s",
         "cat <<-EOF >/dev/null\n\tx\n\tEOF\nshow %(x)s",
+        "cat <<'E O'F >/dev/null\n'\nE OF\nshow %(x)s",
+        "cat <<\\EOF >/dev/null 3<<''\n'\nEOF\n'\n\nshow %(x)s",
         "if [ %(x)s = 1 ]; then true; else show %(x)s; fi",
         "case %(x)s in %(x)s) show %(x)s;; esac",
         "( true\nshow %(x)s ) 9>/dev/null",

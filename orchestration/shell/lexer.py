@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 
 from .quoting import PLACE, Reader
@@ -11,6 +10,7 @@ from .quoting import PLACE, Reader
 # Blanks are those of shells: \s would take others of Unicode for blanks, too.
 _RUN = re.compile(r"""[^ \t\n\\'"`$<>&|;()#\0]+""")
 _DELIMITER = re.compile(r"""[ \t]*((?:'[^'\n\0]*'|"[^"\n\\`$\0]*"|\\[^\n\0]|[^ \t\n\\'"`$<>&|;()\0])+)""")
+_QUOTED = re.compile(r"""'([^']*)'|"([^"]*)"|\\(.)""", re.DOTALL)
 _SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[|\[(?![\[ \t\n])")
 _ARRAY = re.compile(r"[A-Za-z_]\w*(?:\[.*\])?\+?=", re.DOTALL)
 _NUMERIC_TEST = re.compile(r"\s-(?:eq|ne|lt|le|gt|ge|v)\s")
@@ -211,7 +211,7 @@ class Scanner(Reader):
         if match is None or self.text[behind : behind + 1] in ("$", "`", "\\", "'", '"'):
             self.refuse(start, "the delimiter of this heredoc cannot be followed")
         is_literal = any(char in match[1] for char in "'\"\\")
-        self.heredocs.append(Heredoc(shlex.split(match[1])[0], is_literal, strips_tabs))
+        self.heredocs.append(Heredoc(_unquoted(match[1]), is_literal, strips_tabs))
         self._separate(behind - start)
 
     def _newline(self) -> None:
@@ -252,3 +252,7 @@ class Scanner(Reader):
         while match := _EXPANSION.search(self.text, self.position):
             self.position = match.start()
             self.inside(match[0], "")
+
+
+def _unquoted(word: str) -> str:
+    return _QUOTED.sub(lambda match: "".join(filter(None, match.groups())), word)
