@@ -34,11 +34,10 @@ class Prompt(cmd.Cmd):
             print(f"{host.name} is running.")
 
     def do_files(self, name):
-        """files HOST: list the files in the folder of a host."""
+        """files HOST: list what is in the folder of a host."""
         if host := self.find(name):
             for path in sorted(host.folder.rglob("*")):
-                if not path.is_dir():
-                    print(f"  {path.relative_to(host.folder)}")
+                print(f"  {path.relative_to(host.folder)}{'/' if path.is_dir() else ''}")
 
     def do_status(self, _argument):
         """status: tell which hosts are running."""
