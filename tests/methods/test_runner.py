@@ -23,7 +23,7 @@ from orchestration.methods.local import LocalLink
 from orchestration.methods.runner import RunnerMethod
 from orchestration.scripts import Done, Host, Tick
 
-from .units import collect, is_alive, make_job, make_unit, wait_until
+from .units import collect, has_stopped_writing, is_alive, make_job, make_unit, peak_memory, wait_until
 
 HOST = Host("here")
 
@@ -156,10 +156,19 @@ def test_every_login_shell_understands_the_command(shell):
 
 
 def test_a_server_without_room_refuses_the_unit_and_certainly_ran_nothing(make_method, tmp_path):
-    method = make_method("ulimit -n 9; {command}")
-    with pytest.raises(ServerFull, match="Too many open files"):
-        run(method, f"touch {tmp_path}/ran", "echo second")
+    method = make_method("ulimit -n 8; {command}")
+    for _ in range(5):
+        with pytest.raises(ServerFull, match="Too many open files"):
+            run(method, f"touch {tmp_path}/ran", "echo second")
     assert not (tmp_path / "ran").exists()
+    assert len(method._transport.links) == 1
+
+
+def test_refusals_use_up_nothing_of_a_server(make_method):
+    method = make_method("ulimit -n 15; {command}")
+    for _ in range(20):
+        assert "No such file" in run(method, make_job("", executable="/nowhere"))[0].done.error
+    assert run(method, "echo fine")[0].stdout == b"fine\n"
 
 
 def test_a_unit_without_jobs_ends_at_once(method):
@@ -254,13 +263,12 @@ def test_an_unread_flood_waits_at_the_far_end(method):
     events = method.run(HOST, unit)
     head = next(event.data for event in events if hasattr(event, "data"))
     far, section = map(int, head.split(b"\n")[0].split())
-    wait_until(lambda: "pipe_w" in Path(f"/proc/{section}/wchan").read_text())
-    assert is_alive(section)
+    wait_until(lambda: has_stopped_writing(section))
     rest = list(events)
     sizes = [len(event.data) for event in rest if hasattr(event, "data")]
     assert len(head) + sum(sizes) == rest[-1].stdout_size
     assert rest[-1].is_success
-    assert far
+    assert peak_memory(far) < 20 << 20
 
 
 def test_ticks_come_while_a_section_is_silent(method, monkeypatch):

@@ -87,6 +87,18 @@ def is_alive(pid):
         return False
 
 
+def has_stopped_writing(pid):
+    """Tell whether a process has written much, and nothing more in a while: its pipe is full."""
+    before = _written(pid)
+    time.sleep(0.1)
+    return before > 1 << 20 and before == _written(pid)
+
+
+def _written(pid):
+    lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("wchar"))
+
+
 def peak_memory(pid):
     """Return the most bytes of memory that a process ever had."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

@@ -129,47 +129,70 @@ class Script:
     """The text of a section, where its interpreter finds it and nobody else does."""
 
     def __init__(self, text: memoryview) -> None:
-        self.is_memory = hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd")
-        if self.is_memory:
-            self.file = os.memfd_create("script")
-            self.path = b"/proc/%d/fd/%d" % (os.getpid(), self.file)
-        else:
-            folder = os.environb.get(b"TMPDIR", b"/tmp")
-            self.path = folder + b"/orchestration-" + os.urandom(16).hex().encode()
-            self.file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self.is_file = False
+        try:
+            self.source, self.path = create_in_memory()
+        except (
+            AttributeError,
+            FileNotFoundError,
+            PermissionError,
+        ):  # not on this system, or not allowed there
+            self.is_file = True
+            self.source, self.path = create_in_folder()
         try:
             while text:
-                text = text[os.write(self.file, text) :]
+                text = text[os.write(self.source, text) :]
         except OSError:
             self.close()
             raise
 
     def close(self) -> None:
         """Remove the text."""
-        os.close(self.file)
-        if not self.is_memory:
+        os.close(self.source)
+        if self.is_file:
             os.unlink(self.path)
 
 
-def spawn(job: Job, path: bytes) -> tuple[int, tuple[int, int]]:
+def create_in_memory() -> tuple[int, bytes]:
+    """Return a new file that is in no folder, and the path under which our children can open it."""
+    os.stat("/proc/self/fd")
+    source = os.memfd_create("script")
+    return source, b"/proc/%d/fd/%d" % (os.getpid(), source)
+
+
+def create_in_folder() -> tuple[int, bytes]:
+    """Return a new file that only this user can read, and its path."""
+    path = os.environb.get(b"TMPDIR", b"/tmp") + b"/orchestration-" + os.urandom(16).hex().encode()
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), path
+
+
+def spawn(job: Job, path: bytes) -> tuple[int, list[int]]:
     """Start the process of a job; return its pid and the reading ends of its stdout and stderr."""
-    out, err = os.pipe(), os.pipe()
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, out[1], 1),
-        (os.POSIX_SPAWN_DUP2, err[1], 2),
-    ]
-    environment = {**os.environb, MARK: job.id}
-    argv = [*job.argv, path]
+    pipes: list[int] = []
     try:
+        pipes += os.pipe()
+        pipes += os.pipe()
         pid = os.posix_spawnp(
-            argv[0], argv, environment, file_actions=actions, setpgroup=0, setsigmask=(), setsigdef=SIGNALS
+            job.argv[0],
+            [*job.argv, path],
+            {**os.environb, MARK: job.id},
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, pipes[1], 1),
+                (os.POSIX_SPAWN_DUP2, pipes[3], 2),
+            ],
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=SIGNALS,
         )
     except OSError:
-        os.close(out[0])
-        os.close(err[0])
+        close_all(pipes)
         raise
-    finally:
-        os.close(out[1])
-        os.close(err[1])
-    return pid, (out[0], err[0])
+    close_all(pipes[1::2])
+    return pid, pipes[::2]
+
+
+def close_all(descriptors: list[int]) -> None:
+    """Close descriptors."""
+    for descriptor in descriptors:
+        os.close(descriptor)
