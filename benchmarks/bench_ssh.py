@@ -20,7 +20,7 @@ import paramiko
 from django.test import override_settings
 
 from orchestration.methods.paramiko import Paramiko
-from orchestration.methods.paramiko.link import WINDOW
+from orchestration.methods.paramiko.channel import WINDOW
 from orchestration.scripts import Done, Host, Job, Output, Unit
 from tests.services.sshd import Sshd, generate_key
 

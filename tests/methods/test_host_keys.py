@@ -1,5 +1,6 @@
 """Only a server that proves to own a pinned key, or one that a pinned authority vouches for, is spoken to."""
 
+import base64
 import dataclasses
 import subprocess
 
@@ -78,6 +79,12 @@ def test_a_scan_finds_all_keys_and_needs_no_login(sshd_factory, settings):
 def test_a_scan_says_why_it_finds_nothing(sshd):
     sshd.stop()
     with pytest.raises(ConnectionFailed, match="refuses connections"):
+        scan_host_keys(sshd.address, sshd.port)
+
+
+def test_a_scan_takes_no_key_that_is_used_with_sha1_only(sshd_factory):
+    sshd = sshd_factory(host_key_types=("rsa",), HostKeyAlgorithms="ssh-rsa")
+    with pytest.raises(ConnectionFailed, match="no host key of a type that is accepted"):
         scan_host_keys(sshd.address, sshd.port)
 
 
@@ -175,13 +182,27 @@ class TestCertificates:
         sshd = certified(signer=generate_key(tmp_path / "impostor"))
         assert connect(sshd.host, host_keys=(*pinned, *sshd.host_keys))
 
+    @pytest.mark.parametrize(("options", "reason"), [(["-h"], None), ([], "it is not a host certificate")])
+    def test_one_for_a_user_is_no_host_certificate(self, authority, tmp_path, options, reason):
+        blob = self.certify(authority, tmp_path, *options)
+        assert keys.problem_of(blob, names=["web1"], authorities=self.trusted(authority)) == reason
+
+    def test_a_bare_key_is_no_certificate(self, authority):
+        blob = base64.b64decode(self.trusted(authority)[0][1])
+        assert "damaged" in keys.problem_of(blob, names=["web1"], authorities=self.trusted(authority))
+
+    def trusted(self, authority):
+        return [tuple(authority.with_suffix(".pub").read_text().split())]
+
+    def certify(self, authority, tmp_path, *options):
+        key = generate_key(tmp_path / "host")
+        sign = ["ssh-keygen", "-q", "-s", authority, "-I", "host", *options, "-n", "web1", f"{key}.pub"]
+        subprocess.run(sign, check=True, timeout=10)
+        return paramiko.pkey.PublicBlob.from_file(f"{key}-cert.pub").key_blob
+
     @pytest.mark.parametrize("position", range(-150, 0, 7))
     def test_a_changed_byte_is_noticed(self, authority, tmp_path, position):
-        key = generate_key(tmp_path / "host")
-        sign = ["ssh-keygen", "-q", "-s", authority, "-I", "host", "-h", "-n", "web1", f"{key}.pub"]
-        subprocess.run(sign, check=True, timeout=10)
-        blob = bytearray(paramiko.pkey.PublicBlob.from_file(f"{key}-cert.pub").key_blob)
-        trusted = [tuple(authority.with_suffix(".pub").read_text().split())]
+        blob, trusted = bytearray(self.certify(authority, tmp_path, "-h")), self.trusted(authority)
         assert keys.problem_of(bytes(blob), names=["web1"], authorities=trusted) is None
         blob[position] ^= 1
         assert keys.problem_of(bytes(blob), names=["web1"], authorities=trusted)

@@ -21,6 +21,7 @@ from orchestration.exceptions import (
 )
 from orchestration.methods.paramiko import Paramiko
 from orchestration.methods.paramiko import link as links
+from orchestration.methods.paramiko.channel import WINDOW
 from orchestration.methods.paramiko.link import ParamikoTransport
 from orchestration.methods.plain import PlainConnection
 from orchestration.scripts import Done, Job, Output, Started, Tick, Unit
@@ -198,7 +199,7 @@ def test_output_of_any_size_needs_little_memory(method, server):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (size, event.stdout_size, len(event.stdout_tail)) == (unit.cap, 100 * MIB, unit.tail)
-    assert peak < links.WINDOW + 2 * MIB
+    assert peak < WINDOW + 2 * MIB
 
 
 @pytest.mark.parametrize("noise", ["echo welcome", "echo careful >&2", "printf 'no newline'"])
@@ -259,6 +260,18 @@ def test_an_interpreter_that_is_not_there_is_named(method, server):
     log = run(method, server.host, job("<?php", executable="/usr/bin/no-php"), job("echo next"))
     assert (log[0].status, "/usr/bin/no-php" in log[0].error) == (None, True)
     assert log.printed(1) == b"next\n"
+
+
+@pytest.mark.parametrize("executable", ["/bin/bash 'unclosed"])
+def test_an_executable_that_is_none_cannot_start(method, server, executable):
+    with pytest.raises(CannotStart, match="is no executable"):
+        run(method, server.host, "touch ~/ran", job("true", executable=executable))
+    assert not (server.home / "ran").exists()
+
+
+def test_an_executable_may_have_arguments(method, server):
+    done, out, _ = run_one(method, server.host, "echo $-", executable="/usr/bin/env bash -e")
+    assert (done.status, b"e" in out) == (0, True)
 
 
 def test_nothing_is_left_in_the_temporary_folder(method, server, tmp_path):

@@ -17,8 +17,10 @@ from orchestration.exceptions import (
     HostUnreachable,
     LoginFailed,
 )
+from orchestration.methods.paramiko import channel as channels
 from orchestration.methods.paramiko import link as links
 from orchestration.methods.paramiko import login, wire
+from orchestration.methods.paramiko.channel import WINDOW
 from orchestration.methods.paramiko.link import ParamikoTransport
 from tests.services.sshd import generate_key, wait_until
 
@@ -252,6 +254,17 @@ def test_a_host_that_grants_no_session_is_said_to_be_full(sshd_factory, connect)
     first.close()
 
 
+def test_a_link_that_freezes_before_a_command_is_left_in_time(sshd, proxy_to, connect, settings):
+    proxy = proxy_to(sshd.host)
+    link = connect(proxy.host)
+    link.open("true").close()
+    settings.ORCHESTRATION_CONNECT_TIMEOUT = 0.5
+    proxy.freeze()
+    with pytest.raises(ConnectTimeout):
+        link.open("true")
+    assert link.is_closed
+
+
 def test_a_link_whose_sshd_died_opens_nothing(sshd, connect):
     link = connect(sshd.host)
     sshd.cut()
@@ -274,7 +287,7 @@ def test_a_hundred_mebibytes_arrive_without_being_kept(sshd, connect):
     size = 0
     while chunk := channel.receive(10):
         size += len(chunk)
-        assert len(chunk) <= links.WINDOW
+        assert len(chunk) <= WINDOW
     assert (size, channel.exit_status()) == (100 * MIB, 0)
 
 
@@ -330,7 +343,7 @@ def test_a_lost_link_has_no_exit_status(sshd, connect):
 
 
 def test_a_far_end_that_takes_nothing_is_given_up(sshd, connect, monkeypatch):
-    monkeypatch.setattr(links, "STALL", 0.3)
+    monkeypatch.setattr(channels, "STALL", 0.3)
     channel = connect(sshd.host).open("sleep 30")
     with pytest.raises(ConnectionLost, match="takes no more data"):
         channel.send(bytes(16 * MIB))

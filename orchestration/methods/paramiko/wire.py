@@ -95,6 +95,11 @@ class Wire:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
+    def give_up(self) -> None:
+        """Close the connection because the far end is late."""
+        self._deadline = 0.0
+        self.close()
+
     def abandon(self) -> None:
         """Free the descriptor of a forked child; the connection of the parent goes on."""
         self._closed = True
