@@ -134,6 +134,22 @@ def test_work_for_a_stopped_host_waits_and_is_applied_when_it_is_back(demo):
     until(lambda: "save blog" not in demo.get(waiting), 30)
 
 
+def test_a_mailbox_reaches_its_host_and_its_password_no_log(demo):
+    inline = {"aliases-TOTAL_FORMS": 1, "aliases-INITIAL_FORMS": 0, "aliases-0-address": "sales@example.com"}
+    mailbox = {"address": "info@example.com", "account": 1, "new_password": "correct horse", "quota": 10}
+    demo.post("panel/mailbox/add/", **mailbox, **inline)
+    users = demo.file("mail1", "etc/dovecot/users")
+    until(users.exists)
+    password = re.search(r"{SSHA512}[^:]+", users.read_text()).group()
+    assert (
+        "sales@example.com info@example.com" in demo.file("mail1", "etc/postfix/virtual_aliases").read_text()
+    )
+    logs = demo.get("orchestration/scriptlog/?backend=VirtualMailbox")
+    page = demo.get(re.search(r"orchestration/scriptlog/\d+/change/", logs).group())
+    assert "etc/dovecot/users.d/info@example.com" in page
+    assert password not in page
+
+
 def test_the_customer_of_the_demo_has_a_home_on_both_web_servers(demo):
     for host in ("web1", "web2"):
         until(demo.file(host, "home/alice").is_dir)
