@@ -33,6 +33,7 @@ class OperationsMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
+        self._using = alias()
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -45,52 +46,71 @@ class OperationsMiddleware:
             return self._call_async(request)
         with collector.Request(request.path):
             try:
-                response = self.get_response(request)
+                response: HttpResponseBase = self.get_response(request)
             except BaseException as error:
-                _abandon(request, error)
+                if unit := RequestUnit.of(request):
+                    unit.abandon(error)
                 raise
-            return _answer(request, response)
+            unit = RequestUnit.of(request)
+            return unit.answer(response) if unit else response
 
     async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
         with collector.Request(request.path):
             try:
                 response: HttpResponseBase = await self.get_response(request)
             except BaseException as error:
-                await sync_to_async(_abandon)(request, error)
+                if unit := RequestUnit.of(request):
+                    await sync_to_async(unit.abandon)(error)
                 raise
-            if _unit_of(request) is None:
-                return response
-            return await sync_to_async(_answer)(request, response)
+            unit = RequestUnit.of(request)
+            return await sync_to_async(unit.answer)(response) if unit else response
 
     def process_view(self, request: HttpRequest, view: View, args: object, kwargs: object) -> None:
         """Open the unit: here, so that rejections before the view (CSRF, login, 404) cost nothing."""
-        if _needs_unit(request, view):
-            _enter(request)
+        if self._needs_unit(request, view):
+            RequestUnit.enter(request, self._using)
 
     async def aprocess_view(self, request: HttpRequest, view: View, args: object, kwargs: object) -> None:
         """Do as ``process_view``, in the thread in which async views do their ORM."""
-        if _needs_unit(request, view):
-            await sync_to_async(_enter)(request)
+        if self._needs_unit(request, view):
+            await sync_to_async(RequestUnit.enter)(request, self._using)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponseServerError | None:
         """Remember that the view raised: what comes back to ``__call__`` is an answer already."""
-        unit = _unit_of(request)
+        unit = RequestUnit.of(request)
         if unit is None:
             return None
         unit.error = error
         # An empty answer keeps Django from reporting the failure a second time; a page replaces it.
         return HttpResponseServerError() if isinstance(error, OrchestrationError) else None
 
+    def _needs_unit(self, request: HttpRequest, view: View) -> bool:
+        if request.method in SAFE_METHODS:
+            return False
+        # Where Django keeps what the decorator was given.
+        return self._using not in getattr(view, "_non_atomic_requests", ())
+
 
 class RequestUnit:
     """The unit of a request, from before its view until its answer is ready to be sent."""
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, request: HttpRequest, using: str) -> None:
         self.error: BaseException | None = None
         self._request = request
-        self._unit = collector.Unit(alias(), origin=request.path)
+        self._unit = collector.Unit(using, origin=request.path)
         self._block = collector.work(self._unit)
-        self._block.__enter__()
+
+    @classmethod
+    def enter(cls, request: HttpRequest, using: str) -> None:
+        """Begin the unit of a request."""
+        unit = cls(request, using)
+        unit._block.__enter__()
+        request._orchestration = unit  # type: ignore[attr-defined]  # ours
+
+    @staticmethod
+    def of(request: HttpRequest) -> RequestUnit | None:
+        """Return the unit of a request, if it has begun one."""
+        return getattr(request, "_orchestration", None)
 
     def abandon(self, error: BaseException) -> None:
         """Roll back after an error."""
@@ -105,7 +125,7 @@ class RequestUnit:
                 raise
         if self._unit.error is not None:
             return failures.respond(self._request, self._unit.error)
-        if self._unit.is_committed:
+        if self._unit.is_committed and self._unit.queued is not None:
             self._unit.wait(options.REQUEST_WAIT)
             notices.add(self._request, self._unit.logs)
         return response
@@ -119,29 +139,3 @@ class RequestUnit:
         if response.status_code >= 500:
             transaction.set_rollback(True, using=self._unit.using)
         self._block.__exit__(None, None, None)
-
-
-def _needs_unit(request: HttpRequest, view: View) -> bool:
-    if request.method in SAFE_METHODS:
-        return False
-    # Where Django keeps what the decorator was given.
-    excepted = getattr(view, "_non_atomic_requests", None)
-    return not excepted or alias() not in excepted
-
-
-def _unit_of(request: HttpRequest) -> RequestUnit | None:
-    return getattr(request, "_orchestration", None)
-
-
-def _enter(request: HttpRequest) -> None:
-    request._orchestration = RequestUnit(request)  # type: ignore[attr-defined]  # ours
-
-
-def _abandon(request: HttpRequest, error: BaseException) -> None:
-    if (unit := _unit_of(request)) is not None:
-        unit.abandon(error)
-
-
-def _answer(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    unit = _unit_of(request)
-    return response if unit is None else unit.answer(response)

@@ -104,7 +104,7 @@ class Unit:
             raise
 
     def _store(self) -> None:
-        operations = self.operations()
+        operations = self.operations() if self._journal.entries else []
         scripts = manager.generate(operations, router=self.router) if operations else []
         if scripts:
             user = self.user if self.user is not None and self.user.is_authenticated else None
