@@ -61,7 +61,7 @@ class Recorder:
     def tick(self) -> None:
         """Renew the lease and write what is new, when it is time for it. Raises LeaseLost."""
         now = monotonic()
-        if now >= self._next_write:
+        if now >= self._next_write and any(map(self._has_news, self.unwritten)):
             self._try(lambda: self._write_all(self._write_progress))
             self._next_write = monotonic() + max(1, sum(map(sum, self._written.values())) / PACE)
         elif now - self._renewed > options.LEASE / 4:
@@ -106,13 +106,16 @@ class Recorder:
 
     def _write_progress(self, run: SectionRun) -> None:
         """Write the end of a section that has ended, and what the others have printed by now."""
+        if not self._has_news(run):
+            return
         if run.is_over:
             self._write_end(run)
             return
-        printed = len(run.text(STDOUT)), len(run.text(STDERR))
-        if printed != self._written.get(run.log.pk, (0, 0)):
-            self._update(run, **_output(run))
-            self._written[run.log.pk] = printed
+        self._written[run.log.pk] = _lengths(run)
+        self._update(run, **_output(run))
+
+    def _has_news(self, run: SectionRun) -> bool:
+        return run.is_over or _lengths(run) != self._written.get(run.log.pk, (0, 0))
 
     def _write_end(self, run: SectionRun) -> None:
         """Write the final state of a section, or that it waits again: the only place that does."""
@@ -147,6 +150,10 @@ def _output(run: SectionRun) -> dict[str, object]:
         "stdout_size": run.size(STDOUT),
         "stderr_size": run.size(STDERR),
     }
+
+
+def _lengths(run: SectionRun) -> tuple[int, int]:
+    return len(run.text(STDOUT)), len(run.text(STDERR))
 
 
 def _backoff(attempt: int) -> float:

@@ -28,18 +28,18 @@ def gate(tmp_path):
     """A script that has begun when ``gate.begun`` exists, and ends when ``gate.open()`` is called."""
 
     class Gate:
-        begun, pipe = tmp_path / "begun", tmp_path / "pipe"
-        text = f"echo $$ > {begun}.tmp; mv {begun}.tmp {begun}; read line < {pipe}; echo $line"
+        begun, pipe, opened = tmp_path / "begun", tmp_path / "pipe", []
+        text = f"touch {begun}; read line < {pipe}; echo $line"
 
         def open(self):
-            with self.pipe.open("w") as pipe:
-                pipe.write("through\n")
-
-        def kill(self):
-            os.kill(int(self.begun.read_text()), signal.SIGKILL)
+            pipe = os.open(self.pipe, os.O_RDWR)  # unlike "w" it does not wait for a reader
+            os.write(pipe, b"through\n")
+            self.opened.append(pipe)
 
     os.mkfifo(Gate.pipe)
-    return Gate()
+    yield Gate()
+    for pipe in Gate.opened:
+        os.close(pipe)
 
 
 def states():
