@@ -39,19 +39,21 @@ class Entry:
 
     def __init__(self) -> None:
         self.opening: Future[Connection] = Future()
+        #: What ``opening`` comes to, without its locks: they cost time, and a fork may leave them locked.
+        self.connection: Connection | None = None
+        self.has_failed = False
         self.users = 0
         self.used = time.monotonic()
 
     @property
-    def connection(self) -> Connection | None:
-        """Return the connection, once there is one."""
-        is_there = self.opening.done() and not self.opening.exception()
-        return self.opening.result() if is_there else None
-
-    @property
     def is_useless(self) -> bool:
         """Tell whether connecting has failed, or the connection has ended."""
-        return self.opening.done() and (self.connection is None or self.connection.is_closed)
+        return self.has_failed or (self.connection is not None and self.connection.is_closed)
+
+    def fail(self, error: Exception) -> None:
+        """Tell all who wait that there will be no connection."""
+        self.has_failed = True
+        self.opening.set_exception(error)
 
 
 class Pool:
@@ -161,13 +163,14 @@ class Pool:
 
     def _open(self, host: Host, entry: Entry) -> None:
         try:
-            entry.opening.set_result(self._connect(host))
+            entry.connection = self._connect(host)
         except Exception as error:
-            entry.opening.set_exception(error)
+            entry.fail(error)
             raise
         except BaseException:  # a Ctrl-C in this thread is none in those that wait
-            entry.opening.set_exception(HostUnreachable(f"Connecting to {host.name} was interrupted."))
+            entry.fail(HostUnreachable(f"Connecting to {host.name} was interrupted."))
             raise
+        entry.opening.set_result(entry.connection)
 
 
 def close_idle(*, seconds: float | None = None) -> None:
