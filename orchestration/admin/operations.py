@@ -73,9 +73,7 @@ class OperationInline(ReadOnly, admin.TabularInline):  # type: ignore[type-arg] 
     readonly_fields = ["action", "object_display"]
     extra = 0
 
-    def has_view_permission(
-        self, request: HttpRequest, obj: Any = None
-    ) -> bool:  # Any: Django's own signature
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:  # Any: Django's own
         """Show them to whoever may see their log."""
         return bool(request.user.has_perm("orchestration.view_scriptlog"))
 

@@ -124,6 +124,11 @@ def test_a_page_shows_script_output_and_duration(page, make_log):
     assert "2.00 s" in content
 
 
+def test_what_runs_is_not_even_read(page, make_log, count_queries):
+    log = make_log(payload=b"encrypted")
+    assert not [sql for sql in count_queries(lambda: page("scriptlog_change", log.pk)) if "payload" in sql]
+
+
 def test_whatever_a_script_printed_is_escaped(page, make_log):
     attack = "<script>alert(1)</script>"
     log = make_log(
