@@ -101,6 +101,12 @@ def test_append_fills_a_template_with_quoted_values():
     assert run(written(backend)).stdout == "it's\n$x\n"
 
 
+@pytest.mark.parametrize("args", [("x",), ({}, {}), (["x"],)])
+def test_append_takes_one_context_that_is_a_mapping(args):
+    with pytest.raises(UnsafeTemplate, match="one mapping"):
+        Bare().append("echo", *args)
+
+
 def test_append_takes_a_function_with_arguments():
     backend = Bare()
     backend.append(os.path.exists, "/tmp")
@@ -217,6 +223,7 @@ def test_get_related_follows_one_many_and_null():
     assert Related.get_related(owner) == [app, other]
     assert Related.get_related(member) == [app]
     assert Related.get_related(app) == []
+    assert backends.follow(app, "wordpress") == []
 
 
 def test_get_backends_filters_by_kind_object_and_action(backend):
@@ -459,6 +466,18 @@ def test_people_see_masks_and_servers_get_secrets():
     assert result.secrets == ("hunter2", "hunter3", "hunter4")
     assert "hunter" not in result.shown
     assert "echo before\nlogin ********\necho ******** ********\n" in result.shown
+
+
+def test_a_secret_late_in_a_long_text_is_masked_and_the_rest_is_shown():
+    backend = Bare()
+    for number in range(600):
+        backend.append("echo %(n)s", {"n": number})
+    backend.append("login %(password)s", {"password": Secret("hunter2")})
+    backend.append("echo after")
+    result = backends.take(backend)
+    lines = [f"echo {number}" for number in range(600)]
+    assert result.groups[0].text.splitlines() == [*lines, "login hunter2", "echo after"]
+    assert result.shown.splitlines() == [*lines, "login ********", "echo after"]
 
 
 # The registry

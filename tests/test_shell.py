@@ -32,9 +32,11 @@ def arguments(shell, command, cwd=None):
 # Values
 
 
+@pytest.mark.lesson(25)
 @pytest.mark.lesson(26)
 @pytest.mark.parametrize("shell", SHELLS)
 @SLOW
+@example(["pass\r\nword\r", '"quoted"', "\n"], "\r\n")
 @given(st.lists(TEXTS, min_size=1, max_size=5), TEXTS)
 @example(
     ["x; touch PWNED", "$(touch PWNED)", "`touch PWNED`", "'", "\\", "a\nb", "", "-n", "~", "*", "!"], "EOF"
@@ -165,6 +167,8 @@ def test_a_place_where_quotes_do_not_protect_is_refused(template, where):
         "cat <<EOF\nopen \\\nEOF\n",
         "x=$(cat <<EOF\nEOF)\nEOF\n)",
         "cat <<EOF $(true)\nEOF",
+        "cat <<EOF 'a\nb'\nEOF",
+        'echo "$(echo',
         "a=(1 2; 3)",
         "a=(1 2",
         "echo ${ true; }",
@@ -201,6 +205,7 @@ def test_what_cannot_be_followed_is_refused_with_its_line(template):
         "y=a#b; show %(x)s",
         "show \\\n  %(x)s",
         "y=${z:-it}; y=${y#i}; show %(x)s",
+        "y=${z:-'a b'} y=${z:-\"a b\"}; show %(x)s",
         "show %(x)s # `",
         "y=`basename 'a b'`; show %(x)s",
         "y=$((16 - 1)); show %(x)s",
@@ -220,6 +225,7 @@ def test_ordinary_shell_works(shell, template):
         'read -r y <<<%(x)s; show "$y"',
         "for ((i = 0; i < 1; i++)); do show %(x)s; done",
         "y=$'a\\nb'; show %(x)s",
+        'y=$"a\\"b"; show %(x)s',
     ],
 )
 def test_ordinary_bash_works(template):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.apps import apps
 from django.db.models import Model
@@ -136,7 +136,7 @@ class ServiceBackend:
             self._append_call(command, args, has_options=options or context is not None)
             return
         if args:
-            (context,) = args
+            context = _only_context(args)
         text = self._literal(command) if context is None else self._filled(command, context)
         if options:
             text = steps.wrap(self, text, run_as=run_as, allow_fail=allow_fail, timeout=timeout)
@@ -256,6 +256,12 @@ def _refuse_invalid(backend: type[ServiceBackend]) -> None:
     for attribute in ("actions", "after", "async_actions", "ignore_fields", "probes"):
         if isinstance(getattr(backend, attribute), str):
             raise BackendInvalid(f"{name}.{attribute} is a text. Give a list of names: ['...'].")
+
+
+def _only_context(args: Sequence[object]) -> Mapping[str, Any]:  # Any: values of all kinds
+    if len(args) == 1 and (args[0] is None or isinstance(args[0], Mapping)):
+        return cast("Mapping[str, Any]", args[0])
+    raise UnsafeTemplate("Give append(text, context) one mapping of names to values, and options by name.")
 
 
 def _refuse_open(text: str) -> None:

@@ -21,9 +21,6 @@ class Text:
         self._shown: Text | None = None
         self.secrets: dict[str, None] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._chunks or self._lines)
-
     def add(self, line: str) -> None:
         """Add one or several lines."""
         if isinstance(line, Shell) and line.secrets:

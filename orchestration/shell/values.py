@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from types import GeneratorType
+from typing import TypeVar, cast
 
 from django.utils.functional import Promise
 
 from orchestration.exceptions import UnsafeTemplate
+
+T = TypeVar("T")
 
 #: What people see instead of a secret.
 MASK = "********"
@@ -137,15 +140,20 @@ def forms(secret: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(form for form in (secret, quote(secret), *lines) if form))
 
 
-def replace(context: object, pattern: str, repl: str) -> object:
+def replace(context: T, pattern: str, repl: str) -> T:
     """Return a copy of a context with ``pattern`` replaced in each string of it, however deep.
 
     ``Raw`` text and ``Secret`` values stay as they are.
     """
-    if isinstance(context, Mapping):
-        return {key: replace(value, pattern, repl) for key, value in context.items()}
-    if isinstance(context, list | tuple):
-        return type(context)(replace(value, pattern, repl) for value in context)
-    if isinstance(context, str) and not isinstance(context, Shell):
-        return context.replace(pattern, repl)
-    return context
+    return cast("T", _replaced(context, pattern, repl))
+
+
+def _replaced(value: object, pattern: str, repl: str) -> object:
+    if isinstance(value, Mapping):
+        return {key: _replaced(item, pattern, repl) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        items = [_replaced(item, pattern, repl) for item in value]
+        return items if isinstance(value, list) else tuple(items)
+    if isinstance(value, str) and not isinstance(value, Shell):
+        return value.replace(pattern, repl)
+    return value
