@@ -8,7 +8,7 @@ import textwrap
 import pytest
 from django.contrib.auth import get_user_model
 
-from orchestration import Raw, Secret, ServiceBackend, ServiceController, backends, methods
+from orchestration import Raw, Secret, ServiceBackend, ServiceController, backends, methods, sh
 from orchestration.backends import registry
 from orchestration.exceptions import (
     BackendConflict,
@@ -466,6 +466,17 @@ def test_people_see_masks_and_servers_get_secrets():
     assert result.secrets == ("hunter2", "hunter3", "hunter4")
     assert "hunter" not in result.shown
     assert "echo before\nlogin ********\necho ******** ********\n" in result.shown
+
+
+def test_text_that_was_filled_in_before_keeps_its_secrets():
+    backend = Bare()
+    filled = sh("login %(password)s", {"password": Secret("hunter2")})
+    backend.append(filled)
+    backend.append(filled, allow_fail=True)
+    backend.append("su -c %(command)s", {"command": filled})
+    assert "hunter2" not in backends.take(backend).shown
+    with pytest.raises(UnsafeTemplate, match="filled in already"):
+        backend.append(filled, {"x": 1})
 
 
 def test_a_secret_late_in_a_long_text_is_masked_and_the_rest_is_shown():

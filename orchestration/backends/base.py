@@ -145,8 +145,9 @@ class ServiceBackend:
         commands.is_explicit |= bool(text) and not text.isspace()
 
     def _literal(self, text: str) -> str:
+        as_text(text)  # refuses NUL and what is not UTF-8
         self._literals.append(text)
-        return as_text(text)
+        return text
 
     def _filled(self, template: str, context: Mapping[str, Any]) -> str:
         steps.refuse_other(self.script_executable, "A context")

@@ -26,6 +26,10 @@ def sh(template: str, context: Mapping[str, object]) -> str:
     UnsafeTemplate for a place where quoting cannot protect a value, and for a value that is None, has
     no text, or holds NUL or bytes that are not UTF-8.
     """
+    if isinstance(template, Shell):
+        raise UnsafeTemplate(
+            "This text is filled in already. Append it alone, or as Raw value of a template."
+        )
     first, rest = parse(template)
     pieces = [first]
     for name, place, literal in rest:
