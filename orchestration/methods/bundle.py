@@ -51,10 +51,9 @@ class _Stripped(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
         return None if isinstance(node.value, ast.Constant) else node
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.Assign | None:
-        if node.value is None:
-            return None
-        return ast.copy_location(ast.Assign(targets=[node.target], value=node.value, lineno=0), node)
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.Assign:
+        assert node.value is not None, "a bare annotation has no place in the runner"
+        return ast.Assign(targets=[node.target], value=node.value, lineno=node.lineno)
 
     def visit_arg(self, node: ast.arg) -> ast.arg:
         return ast.arg(arg=node.arg)

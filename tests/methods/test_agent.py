@@ -1,6 +1,7 @@
 """The runner itself, served in this process: frames, odd systems, and clients that leave."""
 
 import os
+import resource
 import signal
 import socket
 import threading
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestration.exceptions import ServerFull
 from orchestration.methods.agent import link as links
 from orchestration.methods.agent import loop, processes, section
 from orchestration.methods.agent.clip import Clip
@@ -269,6 +271,34 @@ def test_without_room_for_the_text_nothing_runs(serve, monkeypatch, tmp_path):
     assert "No such file" in results[0].done.error
 
 
+def test_a_full_disk_refuses_the_unit_and_leaves_nothing_behind(serve, monkeypatch, tmp_path):
+    monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        results = serve(lambda client: client.run(make_unit("#" * 5000)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "File too large" in results[0].done.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_room_for_pipes_the_unit_is_refused(serve):
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def client(client):
+        client.receive()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1, before[1]))
+        client.run(make_unit("echo no"))
+
+    try:
+        with pytest.raises(ServerFull, match="Too many open files"):
+            serve(client)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def test_without_proc_only_the_group_is_known(monkeypatch):
     monkeypatch.setattr(os, "listdir", _refuse)
     assert processes.find_members(1, b"a") == {}
@@ -320,6 +350,14 @@ def test_a_clip_is_head_and_tail_of_the_whole(chunks, cap, tail):
     rest = whole[cap:]
     assert clip.last() == (rest[-tail:] if tail else b"")
     assert clip.size == len(whole)
+
+
+def test_a_clip_of_much_keeps_little():
+    clip = Clip(10, 10)
+    for _ in range(100):
+        clip.take(b"x" * 65536)
+    clip.take(b"the end")
+    assert (clip.last(), len(clip.end) < 1 << 19) == (b"xxxthe end", True)
 
 
 @settings(max_examples=50, deadline=None)

@@ -354,7 +354,88 @@ def test_a_connection_that_breaks_again_is_no_endless_loop(make_method):
     assert len(method._transport.links) == 2
 
 
+# A far end that misbehaves
+
+
+class Scripted:
+    """A transport, link and channel in one: says hello, takes some frames, then does as it was told."""
+
+    def __init__(self, *, takes=100, says=b""):
+        self.takes, self.says = takes, says
+        self.connected = 0
+
+    def connect(self, host):
+        self.connected += 1
+        self.left = self.takes
+        return self
+
+    def open(self, command):
+        self.answers = [f"hello 0 {command.split()[-1]} 1\n".encode(), None, self.says]
+        return self
+
+    def send(self, data):
+        self.left -= 1
+        if self.left < 0:
+            raise ConnectionLost("cut")
+
+    def receive(self, timeout):
+        return self.answers.pop(0) if self.answers else b""
+
+    def close(self):
+        self.answers = []
+
+
+def test_a_unit_that_was_not_wholly_sent_is_sent_again_once_and_then_kept():
+    transport = Scripted(takes=0)
+    with pytest.raises(HostUnreachable, match="before the script was sent"):
+        run(RunnerMethod(transport), "echo no")
+    assert transport.connected == 2
+
+
+def test_a_unit_that_was_sent_is_never_sent_again():
+    transport = Scripted()
+    with pytest.raises(ConnectionLost):
+        run(RunnerMethod(transport), "echo no")
+    assert transport.connected == 1
+
+
+@pytest.mark.parametrize("says", [b"output\n", b"x" * 5000, b"done 0 {job}\n", b"output 1 {job} x\na"])
+def test_a_runner_that_talks_nonsense_is_given_up(says):
+    unit = make_unit("echo no")
+    transport = Scripted(says=says.replace(b"{job}", unit.jobs[0].id.encode()))
+    with pytest.raises(ConnectionLost):
+        list(RunnerMethod(transport).run(HOST, unit))
+
+
+def test_a_doubtful_connection_that_cannot_even_be_asked_is_replaced(monkeypatch):
+    monkeypatch.setattr(runner, "DOUBT", 0.0)
+    transport = Scripted(takes=0)
+    with pytest.raises(HostUnreachable):
+        run(RunnerMethod(transport), "echo no")
+    assert transport.connected == 2
+
+
+def test_ticks_come_while_the_pool_is_full(make_method, monkeypatch, settings):
+    monkeypatch.setattr(runner, "TICK", 0.02)
+    settings.ORCHESTRATION_POOL_SIZE = 1
+    method = make_method()
+    busy = method.run(HOST, make_unit("echo busy; sleep 60"))
+    next(busy)
+    unit = make_unit("echo other")
+    waiting = method.run(Host("other"), unit)
+    assert [next(waiting) for _ in range(3)] == [Tick()] * 3
+    busy.close()
+    assert collect(waiting, unit)[0].stdout == b"other\n"
+
+
 # Other processes and other Pythons
+
+
+def test_what_a_forked_child_does_not_own_is_let_go_silently(method):
+    pid = runner_pid(method)
+    method.pool.abandon()
+    assert len(method.pool) == 0
+    assert runner_pid(method) != pid
 
 
 def test_a_forked_child_uses_a_connection_of_its_own(method):
