@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(
-    openssh-client openssh-server
+    openssh-client openssh-server shellcheck
     postgresql mariadb-server
     gcc pkg-config libmariadb-dev
 )
