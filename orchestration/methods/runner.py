@@ -110,10 +110,12 @@ class RunnerConnection:
         exchange = Exchange(unit)
         try:
             self._hand_over(exchange)
-            while not exchange.is_over:
+            is_over = False
+            while not is_over:
                 if not self._wait(exchange.has_news, TICK):
                     self._stay_alive()
                     yield Tick()
+                is_over = exchange.is_over  # asked first: another thread may be reading the end just now
                 yield from exchange.take()
                 if self._is_closed and not exchange.has_news():
                     raise ConnectionLost(

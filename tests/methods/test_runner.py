@@ -241,6 +241,19 @@ def test_threads_share_one_connection(method):
     assert len(method._transport.links) == 1
 
 
+def test_what_another_thread_has_read_to_the_end_is_not_lost(method, monkeypatch):
+    hand_over = runner.RunnerConnection._hand_over
+
+    def slowly(connection, exchange):
+        hand_over(connection, exchange)
+        other = threading.Thread(target=connection._wait, args=(lambda: exchange.is_over, 20))
+        other.start()
+        other.join()
+
+    monkeypatch.setattr(runner.RunnerConnection, "_hand_over", slowly)
+    assert run(method, "echo here")[0].stdout == b"here\n"
+
+
 def test_big_output_of_several_lanes_at_once_stays_apart(method):
     results = {}
 
