@@ -6,6 +6,7 @@ import asyncio
 import os
 import resource
 import shlex
+import statistics
 import subprocess
 import tempfile
 import time
@@ -30,6 +31,8 @@ HOSTS = int(os.environ.get("BENCH_HOSTS", "100"))
 THREADS = 50
 #: What a backend of a panel writes, of the usual length; no process but bash itself.
 SCRIPT = "set -e\n" + "name=site\n[ -d /tmp ] || exit 1\nvalue=${name%e}\n" * 13 + "echo done\n"
+#: The peers whose best P8 names, as far as they are measured here; the others only inform.
+NAMED = ("asyncssh", "Fabric", "ssh ControlMaster")
 PRINTED = 50_000_000
 MIB = 1024 * 1024
 
@@ -270,10 +273,10 @@ def round_trip(method: Paramiko, host: Host) -> float:
     assert entered
     entry, connection = entered
     channel = connection._link.open("cat")
-    best = min(echo(channel) for _ in range(200))
+    trip = statistics.median(echo(channel) for _ in range(500))
     channel.close()
     method.pool.leave(host, entry)
-    return best
+    return trip
 
 
 def echo(channel) -> float:
@@ -319,7 +322,7 @@ def many_hosts(peers: list, hosts: list[Host]) -> list[Row]:
     """P8: all hosts at once, warm and cold, and what that costs the client."""
     times = interleaved({peer.name: lambda peer=peer: peer.run(hosts) for peer in peers}, 9)
     what = f"warm script, {len(hosts)} hosts"
-    best = min((value, name) for name, value in times.items() if name not in ("orchestration", "local bash"))
+    best = min((value, name) for name, value in times.items() if name in NAMED)
     rows = [
         Row("P8", what, times["orchestration"] * 1e3, best[0] * 1e3, "ms", 0.55, f"{best[1]}, the best"),
         Row("P8", what, times["orchestration"] * 1e3, times["local bash"] * 1e3, "ms", 1.2, "local bash"),
