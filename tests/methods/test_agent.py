@@ -217,7 +217,8 @@ def test_cancel_kills_what_runs_and_drops_the_rest(serve, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_limits_hold_here_too(serve):
+def test_limits_hold_here_too(serve, monkeypatch):
+    monkeypatch.setattr(section, "GRACE", 0.2)
     results = serve(
         lambda client: client.run(make_unit("trap '' TERM; sleep 60 & wait; sleep 60", total=0.1))
     )
@@ -313,7 +314,7 @@ def _refuse(path):
 # Any input
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([b"unit", b"x"]), st.binary(max_size=50))), st.integers(1, 20))
 def test_frames_survive_any_split(frames, step):
     data = b"".join(b"%s %d word\n%s" % (name, len(body), body) for name, body in frames)
@@ -325,7 +326,7 @@ def test_frames_survive_any_split(frames, step):
     assert taken == [([name, b"%d" % len(body), b"word"], body) for name, body in frames]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200))
 def test_noise_is_a_bad_frame_or_none_at_all(data):
     try:
@@ -335,14 +336,14 @@ def test_noise_is_a_bad_frame_or_none_at_all(data):
         pass
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.binary(max_size=9), max_size=7), st.binary(max_size=80))
 def test_a_unit_of_noise_is_refused_and_breaks_nothing(words, body):
     with pytest.raises((BadFrame, ValueError)):
         Unit(words, body)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.binary(max_size=30)), st.integers(0, 50), st.integers(0, 50))
 def test_a_clip_is_head_and_tail_of_the_whole(chunks, cap, tail):
     clip, whole = Clip(cap, tail), b"".join(chunks)
