@@ -24,7 +24,7 @@ DETAILS: dict[str, str | Promise] = {
 
 def respond(request: HttpRequest, error: OrchestrationError) -> HttpResponse:
     """Return the answer with status 500 that says so: a page, or JSON for programs; staff sees why."""
-    _drop_messages(request)
+    drop_messages(request)
     message = _("Nothing was changed: the scripts for the servers could not be made.")
     is_staff = _is_staff(request)
     if wants_json(request):
@@ -45,6 +45,13 @@ def details(error: OrchestrationError) -> dict[str, object]:
     return {name: value for name, value in known.items() if value is not None and value != ""}
 
 
+def drop_messages(request: HttpRequest) -> None:
+    """Forget the messages of this request: "was changed successfully" is not true any more."""
+    storage = getattr(request, "_messages", None)
+    if storage is not None:
+        storage._queued_messages.clear()
+
+
 def wants_json(request: HttpRequest) -> bool:
     """Tell whether a program asks, not a person with a browser."""
     return (
@@ -57,10 +64,3 @@ def wants_json(request: HttpRequest) -> bool:
 def _is_staff(request: HttpRequest) -> bool:
     user = getattr(request, "user", None)
     return user is not None and user.is_active and user.is_staff
-
-
-def _drop_messages(request: HttpRequest) -> None:
-    """Forget the messages of this request: "was changed successfully" is not true any more."""
-    storage = getattr(request, "_messages", None)
-    if storage is not None:
-        storage._queued_messages.clear()

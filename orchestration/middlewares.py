@@ -10,8 +10,9 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponseServerError
 from django.http.response import HttpResponseBase
 
-from . import collector, failures, notices
+from . import collector, executors, failures, notices
 from .exceptions import OrchestrationError
+from .lanes.installation import is_disabled
 from .models.database import alias
 from .settings import options
 
@@ -34,6 +35,9 @@ class OperationsMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
         self._using = alias()
+        if not is_disabled():
+            # Take up what an earlier process left behind, before anything new is saved.
+            executors.start()
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
@@ -120,8 +124,9 @@ class RequestUnit:
         """Commit or roll back, and return what the person gets to see."""
         try:
             self._leave(response)
-        except OrchestrationError as error:
+        except Exception as error:
             if self._unit.error is not error:
+                failures.drop_messages(self._request)
                 raise
         if self._unit.error is not None:
             return failures.respond(self._request, self._unit.error)

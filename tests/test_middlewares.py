@@ -2,23 +2,28 @@
 
 # ruff: noqa: F401, F811  fixtures are imported, and asked for by name
 
+import asyncio
 import json
 from contextlib import suppress
 
 import django
 import pytest
 from asgiref.sync import async_to_sync
+from asgiref.testing import ApplicationCommunicator
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.contrib.messages import get_messages
 from django.core.exceptions import PermissionDenied
+from django.core.handlers.asgi import ASGIHandler
 from django.db import connection, transaction
 from django.db.transaction import non_atomic_requests
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, AsyncRequestFactory, Client
 from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
 
+from orchestration import orchestrate
 from orchestration.exceptions import HostUnreachable
 from orchestration.models import Route, ScriptLog, Server
 from tests.webapps.models import WebApp
@@ -100,6 +105,19 @@ def delete_and_swallow(request):
     return HttpResponse("swallowed")
 
 
+def orphan(request):
+    messages.success(request, "one was added successfully.")
+    WebApp.objects.create(name="one", owner_id=10**6)
+    return HttpResponse("saved")
+
+
+async def anest(request):
+    await WebApp.objects.acreate(name="one")
+    async with orchestrate():
+        await WebApp.objects.acreate(name="two")
+    return HttpResponse("saved")
+
+
 async def asave(request):
     await WebApp.objects.acreate(name="one")
     return HttpResponse("saved")
@@ -108,6 +126,14 @@ async def asave(request):
 async def asave_then_crash(request):
     await WebApp.objects.acreate(name="one")
     raise ZeroDivisionError
+
+
+@csrf_exempt
+async def rendezvous(request):
+    await WebApp.objects.acreate(name=request.META["QUERY_STRING"])
+    rendezvous.is_inside.set()
+    await rendezvous.barrier.wait()
+    return HttpResponse("met")
 
 
 def is_atomic(request):
@@ -135,8 +161,11 @@ urlpatterns = [
     path("stream/", save_then(stream)),
     path("delete/", delete),
     path("delete-and-swallow/", delete_and_swallow),
+    path("orphan/", orphan),
     path("async/", asave),
+    path("async-nested/", anest),
     path("async-crash/", asave_then_crash),
+    path("rendezvous/", rendezvous),
     path("is-atomic/", is_atomic),
     path("nothing/", nothing),
 ]
@@ -223,6 +252,13 @@ def test_the_lane_is_woken_although_a_callback_raised(backend, client, woken):
 
 
 # Roll back
+
+
+def test_a_commit_that_fails_wakes_for_nothing_and_claims_no_success(backend, client):
+    response = client.post("/orphan/")
+    assert response.status_code == 500
+    assert texts(response) == []
+    assert found() == ([], 0)
 
 
 @pytest.mark.lesson(1)
@@ -466,6 +502,14 @@ def test_async_handlers_store_requests_too(backend, aclient, woken, url):
     assert len(woken) == 1
 
 
+@pytest.mark.lesson(3)
+def test_an_async_block_in_an_async_view_is_part_of_its_unit(backend, aclient, woken):
+    post, _ = aclient
+    post("/async-nested/")
+    assert found() == (["one", "two"], 1)
+    assert len(woken) == 1
+
+
 @pytest.mark.parametrize("url", ["/async-crash/", "/crash/", "/returned-500/"])
 def test_async_handlers_roll_back_too(backend, aclient, woken, url):
     post, _ = aclient
@@ -484,3 +528,54 @@ def test_async_safe_requests_store_after_commit(backend, aclient):
     _, get = aclient
     get("/async/")
     assert found() == (["one"], 1)
+
+
+@pytest.fixture
+def networked():
+    """Skip databases in which only one transaction at a time may write."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite lets one transaction write at a time")
+
+
+def test_concurrent_async_requests_have_units_of_their_own(networked, backend):
+    async def run():
+        rendezvous.barrier, rendezvous.is_inside = asyncio.Barrier(2), asyncio.Event()
+        return await asyncio.gather(served("/rendezvous/?one"), served("/rendezvous/?two"))
+
+    assert asyncio.run(limited(run())) == [200, 200]
+    assert found() == (["one", "two"], 2)
+    assert {log.operations.get().instance_repr for log in ScriptLog.objects.all()} == {"one", "two"}
+    assert len({log.unit for log in ScriptLog.objects.all()}) == 2
+
+
+def test_a_client_that_goes_away_rolls_its_request_back(networked, backend):
+    async def run():
+        rendezvous.barrier, rendezvous.is_inside = asyncio.Barrier(2), asyncio.Event()
+        request = communicator("/rendezvous/?one")
+        await request.send_input({"type": "http.request"})
+        await rendezvous.is_inside.wait()
+        await request.send_input({"type": "http.disconnect"})
+        await request.wait(10)
+
+    asyncio.run(limited(run()))
+    assert found() == ([], 0)
+
+
+async def limited(work):
+    """Return what the work returns, at most 30 seconds later."""
+    return await asyncio.wait_for(work, 30)
+
+
+def communicator(url):
+    path, _, query = url.partition("?")
+    scope = AsyncRequestFactory()._base_scope(method="POST", path=path, query_string=query)
+    return ApplicationCommunicator(ASGIHandler(), scope)
+
+
+async def served(url):
+    """Return the status of a POST to the ASGI application, as a server runs it."""
+    request = communicator(url)
+    await request.send_input({"type": "http.request"})
+    start = await request.receive_output(20)
+    await request.wait(10)
+    return start["status"]

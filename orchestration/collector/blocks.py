@@ -131,7 +131,7 @@ def _disconnect() -> None:
     for connection in connections.all(initialized_only=True):
         connection.close()
         # SQLite in memory keeps the one connection that its data live in; this is another one.
-        connection._close()
+        connection._close()  # type: ignore[attr-defined]  # not in the stubs
 
 
 class _OwnThread:

@@ -90,9 +90,7 @@ class Trailing(Unit):
     def is_pending(self) -> bool:
         """Tell whether its COMMIT is still to come: a rollback also forgets the callback."""
         hooks = connections[self.using].run_on_commit
-        return not self.is_finished and (
-            not self._is_announced or any(self.flush == hook[1] for hook in hooks)
-        )
+        return not self.is_finished and any(hook[1] == self.flush for hook in hooks)
 
     def flush(self) -> None:
         """Store what was collected; what cannot be stored is reported, because its change stands."""

@@ -11,7 +11,7 @@ from orchestration.operations import DELETE, Operation
 
 from .journal import Deleted, Reached, Saved, Touched
 from .outside import find_unit
-from .relations import Keys, ends, linked, reach
+from .relations import Keys, ends, keys_of, linked, reach
 from .snapshots import cast, snapshot
 from .units import Unit
 from .watching import Backend, watches
@@ -94,9 +94,11 @@ def links_changing(
     unit = find_unit(sender, using)
     if unit is None:
         return
-    keys = tuple(pk_set or ())
+    field = _field(sender, instance, reverse)
     if action == "pre_clear":
-        keys = linked(_field(sender, instance, reverse), instance, using, reverse=reverse)
+        keys = linked(field, instance, using, reverse=reverse)
+    else:
+        keys = keys_of(field, pk_set or (), using, reverse=reverse)
     if keys:
         touch(unit, type(instance), (instance.pk,))
         touch(unit, model, keys)

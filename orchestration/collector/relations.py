@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import ForeignKey, Model
@@ -53,6 +53,17 @@ def _foreign_key(instance: Model, name: str) -> ForeignKey[Any, Any] | None:
 def _key(instance: Model, field: ForeignKey[Any, Any]) -> Keys:
     key = getattr(instance, field.attname)
     return () if key is None else (key,)
+
+
+def keys_of(field: ManyToMany, values: Collection[object], using: str, *, reverse: bool) -> Keys:
+    """Return the keys of objects that a signal of a many-to-many field names by what its links point to."""
+    name = field.m2m_field_name() if reverse else field.m2m_reverse_field_name()
+    link = through_of(field)._meta.get_field(name)
+    target = cast("ForeignKey[Any, Any]", link).target_field
+    if target.primary_key:
+        return tuple(values)
+    rows = target.model._base_manager.using(using).filter(**{f"{target.name}__in": values})
+    return tuple(rows.values_list("pk", flat=True))
 
 
 def linked(field: ManyToMany, instance: Model, using: str, *, reverse: bool) -> Keys:

@@ -6,7 +6,18 @@ from django.contrib.auth.models import Group
 
 from orchestration.exceptions import BackendFailed
 from tests.services.collecting import rolled_back
-from tests.webapps.models import Domain, MailingList, Membership, Page, Target, WebApp, WordPress
+from tests.webapps.models import (
+    Domain,
+    Feed,
+    MailingList,
+    Membership,
+    Page,
+    Peer,
+    Reader,
+    Target,
+    WebApp,
+    WordPress,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.databases]
 
@@ -262,3 +273,45 @@ def test_links_rolled_back(define, app, domain, collected):
     with collected() as operations, rolled_back():
         app.domains.clear()
     assert operations == []
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_friends_are_saved_on_both_sides(define, collected, change):
+    define("Peers", "webapps.Peer")
+    ann, bob = (Peer.objects.create(name=name) for name in ("ann", "bob"))
+    if change != "add":
+        ann.friends.add(bob)
+    with collected() as operations:
+        CHANGES[change](ann.friends, bob)
+    assert {found for _, found in operations} == {ann, bob}
+
+
+def test_a_friend_deleted_saves_the_other(define, collected):
+    define("Peers", "webapps.Peer")
+    ann, bob = (Peer.objects.create(name=name) for name in ("ann", "bob"))
+    ann.friends.add(bob)
+    with collected() as operations:
+        Peer.objects.filter(pk=bob.pk).delete()
+    assert operations == [("save", ann)]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("change", CHANGES)
+def test_links_that_point_to_something_else_than_a_key(define, collected, change, reverse):
+    define("Feeds", "webapps.Feed")
+    define("Readers", "webapps.Reader")
+    reader, feed = Reader.objects.create(name="ann"), Feed.objects.create(slug="news")
+    if change != "add":
+        reader.feeds.add(feed)
+    with collected() as operations:
+        CHANGES[change](*((feed.readers, reader) if reverse else (reader.feeds, feed)))
+    assert {found for _, found in operations} == {reader, feed}
+
+
+def test_a_link_that_points_to_something_else_than_a_key_deleted(define, collected):
+    define("Feeds", "webapps.Feed")
+    reader, feed = Reader.objects.create(name="ann"), Feed.objects.create(slug="news")
+    reader.feeds.add(feed)
+    with collected() as operations:
+        reader.delete()
+    assert operations == [("save", feed)]

@@ -101,3 +101,37 @@ class Unwatched(models.Model):
 
     def __str__(self):
         return self.name
+
+
+class Peer(models.Model):
+    """Linked with others of its kind, both ways at once."""
+
+    name = models.CharField(max_length=64)
+    friends = models.ManyToManyField("self")
+
+    def __str__(self):
+        return self.name
+
+
+class Feed(models.Model):
+    """Known by its slug to those who are linked with it."""
+
+    slug = models.SlugField(unique=True)
+
+    def __str__(self):
+        return self.slug
+
+
+class Subscription(models.Model):
+    """Points to something else than a key."""
+
+    reader = models.ForeignKey("Reader", models.CASCADE)
+    feed = models.ForeignKey(Feed, models.CASCADE, to_field="slug")
+
+
+class Reader(models.Model):
+    name = models.CharField(max_length=64)
+    feeds = models.ManyToManyField(Feed, through=Subscription, related_name="readers")
+
+    def __str__(self):
+        return self.name
