@@ -25,8 +25,9 @@ _jitter = SystemRandom()
 logger = logging.getLogger(__name__)
 #: Characters of output written a second, at most: a long, slow output is written less often.
 PACE = 16 * 1024
-#: Seconds between two tries to write what the database did not take.
-PATIENCE = 0.5
+#: Seconds between two tries to write an end that the database did not take, and for all of them. More
+#: than a lease is no risk: renewing it tells whether another worker has taken over.
+PATIENCE, PERSISTENCE = 0.5, 600.0
 ORPHANED = "The worker that ran it vanished, so nobody saw its end."
 #: What a section has printed before its first job.
 NO_OUTPUT = {"stdout": "", "stderr": "", "stdout_size": 0, "stderr_size": 0}
@@ -44,8 +45,8 @@ class Recorder:
         self.names = {step.job.id: run.log.backend for run in sections for step in run.steps}
         self.pause = _backoff(max((run.log.attempt for run in sections), default=0))
         self._written: dict[int, tuple[int, int]] = {}
-        self._renewed = monotonic()
-        self._next_write = self._renewed + 1
+        self._next_write = monotonic() + 1
+        self._next_renewal = monotonic() + options.LEASE / 4
 
     def start(self) -> bool:
         """Mark all sections as started; False, and nothing is written, when one waits no more."""
@@ -59,41 +60,43 @@ class Recorder:
         return started == len(self.unwritten)
 
     def tick(self) -> None:
-        """Renew the lease and write what is new, when it is time for it. Raises LeaseLost."""
-        now = monotonic()
-        if now >= self._next_write and any(map(self._has_news, self.unwritten)):
-            self._try(lambda: self._write_all(self._write_progress))
-            self._next_write = monotonic() + max(1, sum(map(sum, self._written.values())) / PACE)
-        elif now - self._renewed > options.LEASE / 4:
-            self._try(self._renew)
+        """Renew the lease and write what is new, when it is time for it. Raises LeaseLost.
 
-    def _try(self, write: Callable[[], None]) -> None:
+        While the database is away the script goes on: nobody else can take the lease then either.
+        """
+        now = monotonic()
         try:
-            write()
+            if now >= self._next_write and any(map(self._has_news, self.unwritten)):
+                self._next_write = now + 1
+                self._write_all(self._write_progress)
+                self._next_write = now + max(1, sum(map(sum, self._written.values())) / PACE)
+            elif now >= self._next_renewal:
+                self._next_renewal = now + 1
+                self._renew()
         except Away as error:
-            logger.warning("Lane %s: the database does not take the output: %s", self.claim.lane, error)
-            _reconnect()
-
-    def _renew(self) -> None:
-        now = monotonic()
-        lease.renew(self.claim)
-        self._renewed = now
+            self._bear(error)
 
     def finish(self) -> None:
-        """Write the ends of all sections; a database that is away gets as long as the lease lasts."""
+        """Write the ends of all sections; a database that is away gets PERSISTENCE seconds to return."""
+        deadline = monotonic() + PERSISTENCE
         while self.unwritten:
             try:
                 self._write_all(self._write_end)
             except Away as error:
-                if not self._may_try_again():
+                if monotonic() > deadline or connections[alias()].in_atomic_block:
                     raise
-                logger.warning("Lane %s: the database does not take an end: %s", self.claim.lane, error)
-                _reconnect()
+                self._bear(error)
                 sleep(PATIENCE)
 
-    def _may_try_again(self) -> bool:
-        is_ours = monotonic() - self._renewed < options.LEASE
-        return is_ours and not connections[alias()].in_atomic_block
+    def _bear(self, error: Exception) -> None:
+        """Say that the database is away, and let the next query open a new connection."""
+        logger.warning("Lane %s: the database does not take the result: %s", self.claim.lane, error)
+        if not connections[alias()].in_atomic_block:
+            connections[alias()].close()
+
+    def _renew(self) -> None:
+        lease.renew(self.claim)
+        self._next_renewal = monotonic() + options.LEASE / 4
 
     def _write_all(self, write: Callable[[SectionRun], None]) -> None:
         with transaction.atomic(using=alias()):
@@ -159,12 +162,6 @@ def _lengths(run: SectionRun) -> tuple[int, int]:
 def _backoff(attempt: int) -> float:
     """Return the seconds until the next try: full jitter, so that many servers do not come at once."""
     return _jitter.uniform(0, min(options.RETRY_PAUSE, 2.0 ** min(attempt, 30)))
-
-
-def _reconnect() -> None:
-    """Let the next query open a new connection, unless a transaction of the caller's is on this one."""
-    if not connections[alias()].in_atomic_block:
-        connections[alias()].close()
 
 
 def _logs() -> ScriptLogQuerySet:

@@ -30,7 +30,7 @@ class ScriptRun:
     """One script on its way to its server; ``tick`` is called whenever something happened."""
 
     def __init__(
-        self, server: Server, sections: Sequence[SectionRun], *, lane: str = "", epoch: int = 0, tick: Tick
+        self, server: Server, sections: Sequence[SectionRun], *, lane: str, epoch: int, tick: Tick
     ) -> None:
         self.host = replace(server.as_host(), server=server)
         self.lane, self.epoch, self.tick = lane, epoch, tick

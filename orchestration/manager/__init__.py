@@ -2,6 +2,7 @@
 
 from .execution import execute as execute
 from .generation import generate as generate
+from .probing import probe as probe
 from .queueing import Queued as Queued
 from .queueing import enqueue as enqueue
 from .records import create_for_action as create_for_action

@@ -1,9 +1,8 @@
-"""Running operations as a unit of work of their own, and probing without one."""
+"""Running operations as a unit of work of their own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from uuid import uuid4
 
 from django.db import connections, transaction
@@ -16,34 +15,40 @@ from orchestration.operations import Operation
 from orchestration.router import mark_broken
 
 from .generation import generate
+from .probing import is_probe, probe
 from .queueing import Queued, enqueue
 
 
 def execute(
     operations: Iterable[Operation], *, serialize: bool = False, run_async: bool | None = None
 ) -> list[ScriptLog]:
-    """Run operations as one unit of work and return its logs, by key.
+    """Run operations as one unit of work and return its logs.
 
     Outside a transaction what is waited for has ended then; inside one it joins that and all still waits.
+    Actions that a backend lists as ``probes`` run at once, and their logs are not stored.
     """
+    operations = list(operations)
+    looks = probe(filter(is_probe, operations))
+    changes = [operation for operation in operations if not is_probe(operation)]
     try:
-        queued = _store(operations, serialize=serialize, run_async=run_async)
+        queued = _store(changes, serialize=serialize, run_async=run_async)
     except RouteBroken as error:
         if not _is_in_transaction():
             mark_broken(error)
         raise
     if _is_in_transaction():
-        return queued.logs
+        return [*looks, *queued.logs]
     lanes.wait(queued.waited)
-    return lanes.wait([log.pk for log in queued.logs], seconds=0)
+    return [*looks, *lanes.wait([log.pk for log in queued.logs], seconds=0)]
 
 
-def _store(operations: Iterable[Operation], *, serialize: bool, run_async: bool | None) -> Queued:
+def _store(operations: list[Operation], *, serialize: bool, run_async: bool | None) -> Queued:
     with transaction.atomic(using=alias()):
-        scripts = generate(list(operations), serialize=serialize, run_async=run_async)
+        scripts = generate(operations, serialize=serialize, run_async=run_async)
         queued = enqueue(scripts, unit=uuid4())
-        # robust: a broken announcement must not keep other callbacks from running
-        transaction.on_commit(partial(executors.wake, queued.lanes), using=alias(), robust=True)
+        # Robust: an announcement that breaks keeps no other callback from running, and loses no work. No
+        # partial: Django logs the __qualname__ of what broke.
+        transaction.on_commit(lambda: executors.wake(queued.lanes), using=alias(), robust=True)
     return queued
 
 

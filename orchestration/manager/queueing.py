@@ -106,7 +106,7 @@ def _number(scripts: list[Script], lanes: dict[Place, Lane]) -> Iterator[Row]:
     numbers = _lock(set(keys))
     for script, lane in zip(scripts, keys, strict=True):
         for position, section in enumerate(script.sections):
-            yield section, _log(script, section, lane_id=lane, number=numbers[lane], position=position)
+            yield section, as_log(script, section, lane_id=lane, number=numbers[lane], position=position)
         numbers[lane] += 1
     _advance(Counter(keys))
 
@@ -133,7 +133,8 @@ def _advance(counts: Counter[int]) -> None:
 # Rows
 
 
-def _log(script: Script, section: Section, **place: int) -> ScriptLog:
+def as_log(script: Script, section: Section, **place: int) -> ScriptLog:
+    """Return the row of a section as it is first stored; ``place`` are its lane, number and position."""
     log = ScriptLog(
         backend=section.backend,
         server_id=script.server,

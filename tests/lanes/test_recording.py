@@ -280,16 +280,29 @@ def test_a_database_that_is_away_for_a_while_gets_the_result_later(
     with caplog.at_level(logging.WARNING):
         [log] = act(events)
     assert (log.state, log.stdout) == ("SUCCESS", "kept")
-    assert caplog.text.count("does not take the output: the server is away") == 1
-    assert caplog.text.count("does not take an end: the server is away") == 3
+    assert caplog.text.count("does not take the result: the server is away") == 4
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_database_that_stays_away_ends_the_drain_when_the_lease_ends(act, monkeypatch, break_database):
+def test_a_script_goes_on_while_the_database_is_away(act, clock, break_database, caplog):
+    def events(job):
+        break_database(20)
+        for _ in range(2000):
+            clock.now += 0.01
+            yield Output(job.id, 1, b".")
+        yield Done(job.id, 0)
+
+    [log] = act(events)
+    assert (log.state, log.stdout_size) == ("SUCCESS", 2000)
+    assert caplog.text.count("the server is away") in {19, 20}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_stays_away_ends_the_drain_at_last(act, monkeypatch, break_database):
     monkeypatch.setattr(recording, "PATIENCE", 0.001)
 
     def events(job):
-        break_database(5, seconds=40)
+        break_database(5, seconds=400)
         yield Done(job.id, 0)
 
     with pytest.raises(OperationalError):
