@@ -13,6 +13,7 @@ _DELIMITER = re.compile(r"""[ \t]*((?:'[^'\n\0]*'|"[^"\n\\`$\0]*"|\\[^\n\0]|[^ \
 _QUOTED = re.compile(r"""'([^']*)'|"([^"]*)"|\\(.)""", re.DOTALL)
 _SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[|\[(?![\[ \t\n])")
 _ARRAY = re.compile(r"[A-Za-z_]\w*(?:\[.*\])?\+?=", re.DOTALL)
+_DUPLICATION = re.compile(r"[<>]&(?:-|(?:[ \t]|\\\n)*)")
 _NUMERIC_TEST = re.compile(r"\s-(?:eq|ne|lt|le|gt|ge|v)\s")
 _BARE_BEFORE = re.compile(r"[A-Za-z0-9_/.:@=+\0-]*")
 _BARE_BEHIND = re.compile(r"[A-Za-z0-9_/.:@+\0 \t\n;)|-]|\Z")
@@ -53,6 +54,8 @@ class Scanner(Reader):
         self.found: list[Place] = []
         #: Heredocs whose bodies have not begun.
         self.heredocs: list[Heredoc] = []
+        #: Where a word begins that bash expands twice.
+        self.descriptor = -1
         self.steps = {
             "\n": self._newline,
             "\\": self._backslash,
@@ -60,7 +63,8 @@ class Scanner(Reader):
             '"': self.double_quotes,
             "`": self.backticks,
             "$": self._dollar,
-            "<": self._less,
+            "<": self._redirection,
+            ">": self._redirection,
             "(": self._opening,
             ")": self._closing,
             "#": self._hash,
@@ -116,6 +120,8 @@ class Scanner(Reader):
             self.refuse_places(self.position, "]]", "in a numeric test of [[ ]], which evaluates it; use [ ]")
 
     def _place(self) -> None:
+        if self.word == self.descriptor:
+            self.refuse_place(self.position, "behind >& or <&, which bash expands twice; write >file 2>&1")
         before, behind = self.text[self.word : self.position], self.position + 1
         self.found.append(
             Place(
@@ -132,9 +138,16 @@ class Scanner(Reader):
             self.refuse_place(self.position + 1, "behind a backslash")
         if not escaped:
             self.refuse(self.position, "the last line goes on, behind its backslash")
-        is_between_words = escaped == "\n" and self.word == self.position
+        if escaped == "\n":
+            self._continue_line()
+            return
         self.position += 2
-        self.word = self.position if is_between_words else self.word
+
+    def _continue_line(self) -> None:
+        """Step over a line's end that shells take out before they look for words."""
+        if self.text[self.position - 1 : self.position] not in ("", " ", "\t", "\n"):
+            self.refuse(self.position, "put a blank before the backslash at the end of the line")
+        self._separate(2)
 
     def _hash(self) -> None:
         if self.word < self.position:
@@ -193,11 +206,16 @@ class Scanner(Reader):
 
     # Heredocs
 
-    def _less(self) -> None:
+    def _redirection(self) -> None:
         if self.text.startswith("<<<", self.position):
             self._separate(3)
         elif self.text.startswith("<<", self.position):
             self._heredoc()
+        elif match := _DUPLICATION.match(self.text, self.position):
+            self._separate(len(match[0]))
+            self.descriptor = self.position
+            if match[0].endswith("-") and not _WORD_END.match(self.text, self.position):
+                self.refuse(self.position, "put a blank behind >&-")
         else:
             self._separate(1)
 

@@ -172,6 +172,7 @@ class Reader:
             self.refuse_place(self.position, where)
         elif char == "\\":
             self.refuse_places(self.position, self.position + 2, where)
+            self._refuse_split_expansion()
             self.position += 2
         elif char == "'":
             self.single_quotes()
@@ -181,6 +182,11 @@ class Reader:
             self.backticks(is_quoted=True)
         else:
             self.expansion(is_quoted=True)
+
+    def _refuse_split_expansion(self) -> None:
+        is_split = self.text[self.position - 1] in "${" and self.text.startswith("\\\n", self.position)
+        if is_split:
+            self.refuse(self.position, "write the expansion on one line")
 
     def backticks(self, *, is_quoted: bool = False) -> None:
         """Read a command in backticks."""
