@@ -8,7 +8,7 @@ with Path(__file__).parent.parent.joinpath("pyproject.toml").open("rb") as file:
 
 project = _package["name"]
 version = release = _package["version"]
-copyright = "the authors of django-orchestration"  # noqa: A001  Sphinx's name
+copyright = "the authors of django-orchestration"
 
 extensions = ["myst_parser"]
 myst_enable_extensions = ["colon_fence", "deflist"]

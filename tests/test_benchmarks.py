@@ -31,7 +31,9 @@ def test_table_shows_what_was_measured_against_whom():
 
 def test_every_candidate_is_called_in_every_round_and_takes_its_turn_at_being_first():
     calls = []
-    medians = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=2, number=2)
+    medians = interleaved(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=2, number=2
+    )
     assert "".join(calls) == "aabb" + "bbaa" + "aabb"
     assert set(medians) == {"a", "b"}
     assert all(seconds >= 0 for seconds in medians.values())

@@ -21,7 +21,10 @@ BINARY = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr
 PATIENCE = 10.0
 USER = pwd.getpwuid(os.getuid()).pw_name
 #: What a script may need; python3 and bash are left out on demand.
-TOOLS = "sh bash python3 cat dd echo env false head id kill ls mkdir mktemp ps rm seq setsid sleep tail true tee wc"
+TOOLS = (
+    "sh bash python3 cat dd echo env false head id kill ls mkdir mktemp ps rm seq setsid sleep tail true "
+    "tee wc"
+)
 DEFAULTS = {
     "UsePAM": "no",
     "StrictModes": "no",
