@@ -1,6 +1,8 @@
 """The prompt of the demo: stop and start its hosts, and look what they have."""
 
 import cmd
+import os
+import stat
 import sys
 import threading
 
@@ -49,8 +51,8 @@ class Prompt(cmd.Cmd):
         return True
 
     def do_EOF(self, _argument):  # noqa: N802  the name that Cmd wants
-        """Quit, or without a terminal go on until a signal comes."""
-        if not sys.stdin.isatty():
+        """Quit; where nobody could type from the beginning (/dev/null), go on until a signal comes."""
+        if not (sys.stdin.isatty() or stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode)):
             threading.Event().wait()
         return True
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.parse
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,29 +19,28 @@ ROOT = Path(__file__).parents[2]
 
 
 class Demo:
-    """A running demo, with a browser that is logged in."""
+    """A running demo, and a browser for it."""
 
     def __init__(self, folder):
         self.folder, self.printed = folder, folder / "printed"
-        self.printed.unlink(missing_ok=True)
-        self.process = self.start()
+        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        with self.printed.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, ROOT / "example_project/manage.py", "demo", "--port", "0"],
+                env=environment | {"PANEL_VAR": str(self.folder), "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.PIPE,  # a pipe that closes, because these tests were killed, ends the demo
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def log_in(self):
+        """Wait until it says where and how, and do it."""
         words = r"(http://\S+)\s+Log in as (\S+) with the password (\S+)"
         self.url, user, self.password = until(lambda: re.search(words, self.output()), 60).groups()
         cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         self.browser = urllib.request.build_opener(cookies)
         self.post("login/", username=user, password=self.password, next="/admin/")
-
-    def start(self):
-        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        with self.printed.open("ab") as output:
-            return subprocess.Popen(
-                [sys.executable, ROOT / "example_project/manage.py", "demo", "--port", "0"],
-                env=environment | {"PANEL_VAR": str(self.folder), "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
 
     def output(self):
         assert self.process.poll() is None, self.printed.read_text()
@@ -81,25 +81,21 @@ class Demo:
         return self.file(host, f"etc/nginx/sites-enabled/{name}.conf")
 
 
-@pytest.fixture
-def start(tmp_path):
-    """Return a function that starts the demo, always in the same folder."""
-    started = []
-
-    def start():
-        started.append(Demo(tmp_path))
-        return started[-1]
-
-    yield start
-    for demo in started:
+@contextmanager
+def running(folder):
+    """Start the demo in a folder, log in, and end it whatever happens."""
+    demo = Demo(folder)
+    try:
+        demo.log_in()
+        yield demo
+    finally:
         demo.kill()
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    demo = Demo(tmp_path_factory.mktemp("demo"))
-    yield demo
-    demo.kill()
+    with running(tmp_path_factory.mktemp("demo")) as demo:
+        yield demo
 
 
 def website(name, **fields):
@@ -157,16 +153,16 @@ def test_the_customer_of_the_demo_has_a_home_on_both_web_servers(demo):
     demo.type("status", "mail1: running")
 
 
-def test_a_signal_ends_all_of_it_and_the_next_start_goes_on_with_what_is_there(start):
-    first = start()
-    first.post("panel/website/add/", **website("shop"))
-    until(first.site("web1", "shop").exists)
-    status, printed = first.end(signal.SIGINT)
-    assert (status, "Traceback" in printed) == (0, False)
-    assert printed.endswith("The demo has ended.\n")
-    again = start()
-    assert again.password == first.password
-    again.post("panel/website/1/delete/", post="yes")
-    until(lambda: not again.site("web1", "shop").is_symlink())
-    status, printed = again.end(signal.SIGTERM)
-    assert (status, "Traceback" in printed) == (0, False)
+def test_a_signal_ends_all_of_it_and_the_next_start_goes_on_with_what_is_there(tmp_path):
+    with running(tmp_path) as first:
+        first.post("panel/website/add/", **website("shop"))
+        until(first.site("web1", "shop").exists)
+        status, printed = first.end(signal.SIGINT)
+        assert (status, "Traceback" in printed) == (0, False)
+        assert printed.endswith("The demo has ended.\n")
+    with running(tmp_path) as again:
+        assert again.password == first.password
+        again.post("panel/website/1/delete/", post="yes")
+        until(lambda: not again.site("web1", "shop").is_symlink())
+        status, printed = again.end(signal.SIGTERM)
+        assert (status, "Traceback" in printed) == (0, False)
