@@ -255,6 +255,8 @@ def test_the_lane_is_woken_although_a_callback_raised(backend, client, woken):
 
 
 def test_a_commit_that_fails_wakes_for_nothing_and_claims_no_success(backend, client):
+    if not connection.features.can_defer_constraint_checks:
+        pytest.skip("MariaDB finds it out before COMMIT")
     response = client.post("/orphan/")
     assert response.status_code == 500
     assert texts(response) == []
@@ -543,7 +545,7 @@ def test_concurrent_async_requests_have_units_of_their_own(networked, backend):
         return await asyncio.gather(served("/rendezvous/?one"), served("/rendezvous/?two"))
 
     assert asyncio.run(limited(run())) == [200, 200]
-    assert found() == (["one", "two"], 2)
+    assert {app.name for app in WebApp.objects.all()} == {"one", "two"}
     assert {log.operations.get().instance_repr for log in ScriptLog.objects.all()} == {"one", "two"}
     assert len({log.unit for log in ScriptLog.objects.all()}) == 2
 

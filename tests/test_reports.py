@@ -52,8 +52,10 @@ def test_a_failure_is_logged_with_its_error(failure, caplog):
 
 @pytest.mark.lesson(36)
 def test_a_mail_that_cannot_be_sent_does_not_hide_the_failure(admins, settings, failure, caplog):
-    settings.EMAIL_BACKEND = "no.such.Backend"
-    settings.MAILERS = {"default": {"BACKEND": "no.such.Backend"}}
+    if django.VERSION >= (6, 1):
+        settings.MAILERS = {"default": {"BACKEND": "no.such.Backend"}}
+    else:
+        settings.EMAIL_BACKEND = "no.such.Backend"
     report(unit(), failure)
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.ERROR]
     assert "Apps failed to save shop." in caplog.text

@@ -330,6 +330,25 @@ def test_a_late_task_of_an_async_block_is_outside(backend, stored, caplog):
     assert stored() == [["save one"]]
 
 
+def test_concurrent_async_blocks_have_transactions_of_their_own(backend, stored):
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite lets one transaction write at a time")
+
+    async def work(name, both_are_inside):
+        async with orchestrate() as unit:
+            await WebApp.objects.acreate(name=name)
+            await both_are_inside.wait()
+        return unit
+
+    async def run():
+        both_are_inside = asyncio.Barrier(2)
+        works = [work(name, both_are_inside) for name in ("one", "two")]
+        return await asyncio.wait_for(asyncio.gather(*works), 30)
+
+    assert len({unit.uuid for unit in asyncio.run(run())}) == 2
+    assert sorted(stored()) == [["save one"], ["save two"]]
+
+
 # Threads
 
 
