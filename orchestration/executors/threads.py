@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from django.db import close_old_connections, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connections
 
 from orchestration import lanes as queues
 from orchestration.settings import options
@@ -117,12 +117,14 @@ class Threads:
     def _drain(self, lane: int) -> queues.Rest:
         try:
             return queues.drain(lane, stop=lambda: self._stopping)
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("Lane %s waits for the database: %s", lane, error)
         except Exception:
-            # A database that is away, or a fault of ours: the thread goes on, and the watcher tries again.
+            # A fault of ours must not end the thread; the watcher tries again.
             logger.exception("Lane %s could not be drained.", lane)
-            return queues.Rest()
         finally:
             close_old_connections()
+        return queues.Rest()
 
     def _settle(self, lane: int, rest: queues.Rest) -> None:
         """Queue what is due now, the lane itself behind all others, and set an alarm for what is not."""
@@ -165,9 +167,9 @@ class Threads:
     def _look(self) -> None:
         try:
             lanes = queues.due()
-        except Exception:
-            # The database is away or has no tables yet: the next look may find it back.
-            logger.exception("Could not look for work that was left alone.")
+        except DatabaseError as error:
+            # It is away, or has no tables yet: the next look may find it back.
+            logger.warning("Could not look for scripts that were left alone: %s", error)
             return
         finally:
             close_old_connections()

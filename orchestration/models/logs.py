@@ -75,7 +75,7 @@ class ScriptLog(models.Model):
     #: The script's place in its lane, and the section's place in its script; both from 0 or 1 without gaps.
     number = models.PositiveBigIntegerField(_("number"), null=True)
     position = models.PositiveIntegerField(_("position"), default=0)
-    #: The script that must have ended before this one starts (``serialize``): id of its first section.
+    #: The same backend's section on the server before, which must have ended first (``serialize``).
     follows = models.ForeignKey("self", models.SET_NULL, null=True, related_name="followers")
 
     unit = models.UUIDField(_("unit of work"))

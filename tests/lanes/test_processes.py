@@ -87,8 +87,8 @@ def test_a_worker_told_to_end_finishes_what_runs_and_starts_nothing_more(here, s
     with Worker() as worker:
         until(gate.begun.exists, "the script to begin")
         worker.signal(signal.SIGTERM)
-        assert "Running scripts" in worker.process.stdout.readline()
-        assert "Finishing" in worker.process.stdout.readline()
+        worker.expect("Running scripts")
+        worker.expect("Finishing")
         gate.open()
         status, output = worker.end()
     assert (status, output) == (0, "")

@@ -22,7 +22,7 @@ class Worker:
         database = {name: connection.settings_dict[name] for name in names}
         settings = {"DATABASES": {"default": database}, **settings}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.services.worker", json.dumps(settings), *arguments],
+            [sys.executable, "-u", "-m", "tests.services.worker", json.dumps(settings), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -32,6 +32,11 @@ class Worker:
     def signal(self, number):
         """Send a signal to the process alone."""
         os.kill(self.process.pid, number)
+
+    def expect(self, text):
+        """Read its next line, in which this text must be."""
+        line = self.process.stdout.readline()
+        assert text in line, (line, self.process.poll(), line or self.end())
 
     def end(self):
         """Wait until it has ended; return exit status and all it said."""
