@@ -62,6 +62,10 @@ def crash(request):
     raise ZeroDivisionError
 
 
+def interrupt(request):
+    raise KeyboardInterrupt
+
+
 def mark(request):
     transaction.set_rollback(True)
     return HttpResponse("marked")
@@ -151,6 +155,7 @@ urlpatterns = [
     path("not-found/", save_then(not_found)),
     path("denied/", save_then(denied)),
     path("crash/", save_then(crash)),
+    path("interrupt/", save_then(interrupt)),
     path("mark/", save_then(mark)),
     path("broken-template/", save_then(broken_template)),
     path("returned-404/", save_then(lambda request: HttpResponse(status=404))),
@@ -284,6 +289,19 @@ def test_what_is_rolled_back_does_not_run(
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", is_atomic_already)
     assert client.post(url).status_code == status
     assert (found(), woken) == (([], 0), [])
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_process_that_is_told_to_end_rolls_back(backend, client, aclient, is_async):
+    with pytest.raises(KeyboardInterrupt):
+        (aclient[0] if is_async else client.post)("/interrupt/")
+    assert found() == ([], 0)
+    assert not connection.in_atomic_block
+
+
+def test_a_safe_request_that_crashes_is_left_to_django(backend, client):
+    assert client.get("/crash/").status_code == 500
+    assert found() == (["one"], 1)
 
 
 @pytest.mark.lesson(4)

@@ -65,17 +65,19 @@ class orchestrate:  # noqa: N801  used like contextlib's context managers
         if not await sync_to_async(_is_busy)():
             self._thread = _OwnThread()
             await self._thread.enter()
-        return await sync_to_async(self.__enter__)()
+        try:
+            return await sync_to_async(self.__enter__)()
+        except BaseException:
+            await self._leave_thread()
+            raise
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        thread, self._thread = self._thread, None
         try:
             return await sync_to_async(self.__exit__)(kind, error, trace)
         finally:
-            if thread is not None:
-                await thread.leave()
+            await self._leave_thread()
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Make each call of a function, sync or async, a unit of work."""
@@ -92,6 +94,11 @@ class orchestrate:  # noqa: N801  used like contextlib's context managers
                 return await function(*args, **kwargs)  # type: ignore[misc]  # it is a coroutine function
 
         return run_async if iscoroutinefunction(function) else run  # type: ignore[return-value]  # as given
+
+    async def _leave_thread(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await thread.leave()
 
     def _make_block(self) -> AbstractContextManager[Unit]:
         using = alias()
