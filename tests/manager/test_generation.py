@@ -331,19 +331,12 @@ def test_an_error_tells_no_secret(make):
     assert "cannot log in with ********" in str(caught.value)
 
 
-def test_an_object_that_has_no_text_is_named_by_its_key(make):
-    class Broken(WebApp):
-        class Meta:
-            proxy = True
-            app_label = "webapps"
-
-        def __str__(self):
-            raise ValueError("no text")
-
+def test_an_object_that_has_no_text_is_named_by_its_key(make, monkeypatch):
+    monkeypatch.setattr(WebApp, "__str__", failing)
     with pytest.raises(
-        BackendFailed, match=r"Site\.save failed for webapps\.Broken 5: ValueError: no such thing"
+        BackendFailed, match=r"Site\.save failed for webapps\.WebApp 5: ValueError: no such thing"
     ):
-        generate(operation(make("Site", save=failing), Broken(pk=5)))
+        generate(operation(make("Site", save=failing), app(pk=5)))
 
 
 # With routes of the database
