@@ -67,6 +67,7 @@ def run():
     finally:
         for backend in made:
             backends.forget(backend)
+        Server.objects.filter(name__startswith="bench-").delete()
 
 
 def _backends():

@@ -492,7 +492,9 @@ def test_links_to_several_logs_name_the_unit(define, everywhere, backend, client
     everywhere(define("Other", "webapps.WebApp"))
     _, told = texts(client.post("/save/"))
     unit = ScriptLog.objects.first().unit
-    assert told.startswith(f'<a href="/admin/orchestration/scriptlog/?unit={unit}">')
+    url = f"/admin/orchestration/scriptlog/?unit={unit}"
+    assert told.startswith(f'<a href="{url}">')
+    assert client.get(url).context["cl"].result_count == 2
 
 
 def test_what_servers_are_called_is_escaped(backend, client, staff):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Model
 
-from orchestration.exceptions import BackendFailed, OrchestrationError
+from orchestration.exceptions import BackendFailed
 from orchestration.operations import DELETE, Operation
 
 from .journal import Deleted, Reached, Saved, Touched
@@ -133,7 +133,7 @@ def _look(backend: Backend, instance: Model) -> None:
         writer = backend()
         writer.get_context(instance)
         writer.before_delete(instance)
-    except OrchestrationError:
+    except BackendFailed:
         raise
     except Exception as error:  # whatever a backend raises: its author needs to know where
         name = backend.get_name()

@@ -129,7 +129,7 @@ class Unit:
         self.queued, self.logs = None, []
         if isinstance(error, RouteBroken) and not transaction.get_connection(alias()).needs_rollback:
             router.mark_broken(error)
-        unit_failed.send(sender=Unit, unit=self, error=error)
+        unit_failed.send_robust(sender=Unit, unit=self, error=error)
 
 
 def find(using: str) -> Unit | None:

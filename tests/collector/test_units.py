@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
-from orchestration import orchestrate
+from orchestration import orchestrate, sh
 from orchestration.collector.outside import find_unit
 from orchestration.exceptions import BackendFailed, RouteBroken, UnitClosed
 from orchestration.models import Lane, Route, ScriptLog
@@ -231,6 +231,16 @@ def test_a_context_that_fails_before_a_delete_names_backend_and_object(define, e
         app.delete()
     assert (caught.value.backend, caught.value.action, caught.value.instance) == ("Bad", "delete", "one")
     assert WebApp.objects.count() == 1
+
+
+def test_a_template_that_is_not_safe_names_its_backend_before_a_delete(define, everywhere):
+    def get_context(self, app):
+        return {"line": sh("rm -- '%(name)s'", {"name": app.name})}
+
+    everywhere(define("Bad", "webapps.WebApp", get_context=get_context))
+    app = WebApp.objects.create(name="one")
+    with pytest.raises(BackendFailed, match=r"Bad .*UnsafeTemplate"), orchestrate():
+        app.delete()
 
 
 # Decorator
