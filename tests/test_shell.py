@@ -264,6 +264,10 @@ PIECES = [
     "a=",
 ]
 PIECES += [
+    ">&",
+    "\\\n",
+    "3",
+    "eval ",
     "<<EOF",
     "\nEOF\n",
     "<<'EOF'",
