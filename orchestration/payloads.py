@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import zlib
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +27,8 @@ def dump(section: Section) -> bytes:
     """Return what is needed to run a section, encrypted; operations and shown text are not in it."""
     content = {"version": VERSION, "groups": [dataclasses.asdict(group) for group in section.groups]}
     content |= {name: getattr(section, name) for name in FIELDS}
-    return _cipher().encrypt(json.dumps(content, separators=(",", ":")).encode())
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    return _cipher().encrypt(zlib.compress(text.encode(errors="surrogatepass"), level=1))
 
 
 def load(payload: bytes | memoryview, *, backend: str = "") -> Section:
@@ -35,7 +37,8 @@ def load(payload: bytes | memoryview, *, backend: str = "") -> Section:
     Raises PayloadUnreadable when no configured key fits, or a newer version has written it.
     """
     try:
-        content = json.loads(_cipher().decrypt(bytes(payload)))
+        text = zlib.decompress(_cipher().decrypt(bytes(payload))).decode(errors="surrogatepass")
+        content = json.loads(text)
         if content["version"] > VERSION:
             raise PayloadUnreadable("A newer version wrote the stored script. Update this process.")
         return _section(content, backend)
@@ -44,7 +47,7 @@ def load(payload: bytes | memoryview, *, backend: str = "") -> Section:
             "The stored script cannot be decrypted. Add the key that it was stored with to "
             "ORCHESTRATION_FERNET_KEYS or SECRET_KEY_FALLBACKS."
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise PayloadUnreadable(f"The stored script is damaged: {error!r}.") from error
 
 

@@ -1,6 +1,7 @@
 """What is stored encrypted comes back, whatever happened to keys and code meanwhile."""
 
 import json
+import zlib
 
 import pytest
 from cryptography.fernet import Fernet
@@ -77,12 +78,19 @@ def test_configured_keys_come_first_and_older_ones_still_read(settings):
 
 
 def encrypted(content):
-    return payloads._cipher().encrypt(json.dumps(content).encode())
+    return payloads._cipher().encrypt(zlib.compress(json.dumps(content).encode()))
 
 
 def test_fields_of_a_newer_version_are_no_trouble():
     section = payloads.load(encrypted({"version": 1, "groups": [], "colour": "blue"}))
     assert (section.groups, section.needs, section.total) == ((), (), 3600)
+
+
+def test_big_scripts_are_stored_small():
+    text = "".join(f"install -m 0644 /dev/null /srv/www/site{line}\n" for line in range(100_000))
+    stored = payloads.dump(Section("Site", (), (Group("SSH", "/bin/bash", text),), ""))
+    assert len(stored) < len(text) / 3
+    assert payloads.load(stored).groups[0].text == text
 
 
 def test_a_newer_format_is_refused():

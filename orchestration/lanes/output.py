@@ -49,13 +49,13 @@ class Stream:
             self._parts.append(self._held)
         else:
             self._push(self._decoder.decode(b"", final=True))
-            text = mask(_storable(tail.decode(errors="replace")), self._secrets)
+            text = mask(storable(tail.decode(errors="replace")), self._secrets)
             marker = MARKER.format(after_head - len(tail))
             self._parts += [self._without_beginning(self._held), marker, self._without_end(text)]
         self._held = ""
 
     def _push(self, text: str) -> None:
-        text = mask(self._held + _storable(text), self._secrets)
+        text = mask(self._held + storable(text), self._secrets)
         cut = max(len(text) - self._overlap, 0)
         self._parts.append(text[:cut])
         self._held = text[cut:]
@@ -71,6 +71,6 @@ class Stream:
         return text[max((len(end) for end in ends if text.startswith(end)), default=0) :]
 
 
-def _storable(text: str) -> str:
-    """Return the text without NUL, which PostgreSQL does not take."""
-    return text.replace("\0", "\ufffd")
+def storable(text: str) -> str:
+    """Return the text as every database takes it: without NUL and halves of characters."""
+    return text.replace("\0", "\ufffd").encode(errors="replace").decode()

@@ -8,7 +8,7 @@ from random import SystemRandom
 from time import monotonic, sleep
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connections, transaction
 from django.db.models import F
 
 from orchestration.models import ScriptLog
@@ -28,12 +28,14 @@ PACE = 16 * 1024
 #: Seconds between two tries to write an end that the database did not take, and for all of them. More
 #: than a lease is no risk: renewing it tells whether another worker has taken over.
 PATIENCE, PERSISTENCE = 0.5, 600.0
+REFUSED = "The database refused what it printed or returned; see the log of the process."
 ORPHANED = "The worker that ran it vanished, so nobody saw its end."
 #: What a section has printed before its first job.
 NO_OUTPUT = {"stdout": "", "stderr": "", "stdout_size": 0, "stderr_size": 0}
 
-#: The errors of a database that is away or busy, and may be back.
+#: The errors of a database that is away or busy, and may be back; and those of values that it cannot hold.
 Away = (OperationalError, InterfaceError)
+Refused = (DataError, IntegrityError, TypeError, ValueError)
 
 
 class Recorder:
@@ -78,10 +80,15 @@ class Recorder:
 
     def finish(self) -> None:
         """Write the ends of all sections; a database that is away gets PERSISTENCE seconds to return."""
-        deadline = monotonic() + PERSISTENCE
+        deadline, write = monotonic() + PERSISTENCE, self._write_end
         while self.unwritten:
             try:
-                self._write_all(self._write_end)
+                self._write_all(write)
+            except Refused as error:
+                if write == self._write_bare_end:
+                    raise
+                logger.error("Lane %s: the database refuses a result: %s", self.claim.lane, error)
+                write = self._write_bare_end
             except Away as error:
                 if monotonic() > deadline or connections[alias()].in_atomic_block:
                     raise
@@ -133,6 +140,15 @@ class Recorder:
         changes |= {"exit_code": outcome.exit_code, "traceback": outcome.traceback}
         changes |= {"results": outcome.results, "finished_at": now_plus()}
         self._update(run, **changes, **_output(run))
+
+    def _write_bare_end(self, run: SectionRun) -> None:
+        """Write the final state without what a method said: the database refuses something in it."""
+        outcome = run.outcome(self.names)
+        if outcome.is_kept:
+            self._write_end(run)
+        else:
+            end = {"state": outcome.state, "exit_code": outcome.exit_code, "finished_at": now_plus()}
+            self._update(run, reason=REFUSED, **end)
 
     def _update(self, run: SectionRun, **changes: object) -> None:
         mine = _logs().running().filter(pk=run.log.pk, epoch=self.claim.epoch)

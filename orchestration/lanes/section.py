@@ -14,7 +14,7 @@ from orchestration.settings import options
 from orchestration.shell import mask
 
 from .outcome import End, Outcome, conclude
-from .output import Stream
+from .output import Stream, storable
 
 STDOUT, STDERR = 1, 2
 
@@ -77,9 +77,9 @@ class SectionRun:
         secrets = self.section.secrets
         return replace(
             done,
-            error=mask(done.error, secrets),
-            traceback=mask(done.traceback, secrets),
-            notes=tuple(mask(note, secrets) for note in done.notes),
+            error=storable(mask(done.error, secrets)),
+            traceback=storable(mask(done.traceback, secrets)),
+            notes=tuple(storable(mask(note, secrets)) for note in done.notes),
         )
 
 

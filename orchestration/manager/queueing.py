@@ -18,6 +18,7 @@ from django.utils import timezone
 from orchestration import payloads
 from orchestration.exceptions import LaneBusy
 from orchestration.lanes import installation
+from orchestration.lanes.output import storable
 from orchestration.models import Installation, Lane, OperationLog, ScriptLog
 from orchestration.models.clock import now_plus
 from orchestration.models.database import alias
@@ -28,6 +29,8 @@ from orchestration.settings import options
 from .records import operation_rows
 
 DISABLED = "Execution is disabled."
+#: Characters of scripts in one INSERT: MariaDB takes 16 MiB, unless it is configured for more.
+BATCH_SIZE = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,7 @@ def as_log(script: Script, section: Section, **place: int) -> ScriptLog:
         server_name=script.server_name,
         route_id=section.route,
         background=section.background,
-        script=section.shown,
+        script=storable(section.shown),
         **place,
     )
     if not section.groups:
@@ -156,12 +159,27 @@ def as_log(script: Script, section: Section, **place: int) -> ScriptLog:
 def _insert(rows: list[Row]) -> None:
     """Insert logs and their operations, and tie those together that start one after the other."""
     logs = ScriptLog.objects.using(alias())
-    logs.bulk_create([log for _, log in rows])
+    for batch in _batches(log for _, log in rows):
+        logs.bulk_create(batch)
     followers = list(_follow(rows))
     if followers:
         logs.bulk_update(followers, ["follows"])
     operations = [row for section, log in rows for row in operation_rows(section, log)]
     OperationLog.objects.using(alias()).bulk_create(operations)
+
+
+def _batches(logs: Iterable[ScriptLog]) -> Iterator[list[ScriptLog]]:
+    """Yield logs in lists whose texts fit into one statement."""
+    batch: list[ScriptLog] = []
+    room = BATCH_SIZE
+    for log in logs:
+        size = len(log.script) + len(log.payload or b"")
+        if batch and size > room:
+            yield batch
+            batch, room = [], BATCH_SIZE
+        batch.append(log)
+        room -= size
+    yield batch
 
 
 def _follow(rows: list[Row]) -> Iterator[ScriptLog]:

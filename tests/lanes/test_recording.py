@@ -310,6 +310,27 @@ def test_a_database_that_stays_away_ends_the_drain_at_last(act, monkeypatch, bre
     assert only().state == ScriptLog.STARTED
 
 
+@pytest.mark.parametrize("result", [{"nul": "\0"}, {"set": {1}}, {"half": "\udcff"}])
+def test_results_that_cannot_be_stored_do_not_stop_the_lane(act, result):
+    def events(job):
+        yield Output(job.id, 1, b"printed")
+        yield Done(job.id, 0, results=result)
+
+    [log] = act(events)
+    assert log.state == ScriptLog.SUCCESS
+    assert log.finished_at
+    assert log.results == result or "refused" in log.reason
+
+
+def test_sentences_of_methods_may_hold_anything(act):
+    def events(job):
+        yield Done(job.id, None, error="a\0b\udcff", traceback="c\0d", notes=("e\0f",))
+
+    [log] = act(events)
+    assert log.reason == "a\ufffdb? e\ufffdf"
+    assert log.traceback == "c\ufffdd"
+
+
 class TestLease:
     """The compare-and-set itself."""
 

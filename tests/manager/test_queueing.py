@@ -82,6 +82,19 @@ class TestRows:
         assert log.script == "passwd ***"
         assert b"hunter2" not in bytes(log.payload)
 
+    def test_big_scripts_are_stored_in_several_statements(
+        self, recording, server, django_assert_max_num_queries
+    ):
+        text = "x" * 3 * 1024 * 1024
+        with django_assert_max_num_queries(20) as queries:
+            store(*[script(server(f"web{number}"), section("A", text=text)) for number in range(4)])
+        inserts = [query for query in queries if "INTO" in query["sql"][:30] and len(query["sql"]) > 10**6]
+        assert len(inserts) == 4
+
+    def test_text_that_no_database_takes_is_stored_as_far_as_it_can_be(self, recording, server):
+        store(script(server(), section("A", text="echo a\0b\udcff")))
+        assert ScriptLog.objects.get().script == "echo a\ufffdb?"
+
     def test_a_long_origin_is_cut(self, recording, server):
         store(script(server()), origin="/x" * 500)
         assert len(ScriptLog.objects.get().origin) == 255
