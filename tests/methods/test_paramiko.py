@@ -274,13 +274,27 @@ def test_an_executable_may_have_arguments(method, server):
     assert (done.status, b"e" in out) == (0, True)
 
 
-def test_nothing_is_left_in_the_temporary_folder(method, server, tmp_path):
-    server.stop()
-    server.environment["TMPDIR"] = tmp_path / "tmp"
-    server.environment["TMPDIR"].mkdir()
-    server.start()
+def test_nothing_is_left_in_the_temporary_folder(method, server):
     run(method, server.host, "true", job("sleep 9", idle=0.2), job("x", executable="/no/such"))
-    wait_until(lambda: not list(server.environment["TMPDIR"].iterdir()), "an empty folder")
+    wait_until(lambda: not list(server.temporary.iterdir()), "an empty folder")
+
+
+def test_nothing_is_left_there_when_the_link_is_cut(method, server):
+    with pytest.raises(ConnectionLost):  # noqa: PT012  what happens decides when to cut
+        for event in method.run(server.host, unit_of("echo started; exec sleep 60", "echo password")):
+            if isinstance(event, Output):
+                server.cut()
+    wait_until(lambda: not list(server.temporary.iterdir()), "an empty folder")
+
+
+def test_a_host_without_python_that_grants_one_session_is_too_narrow(
+    method, sshd_factory, path_without, settings
+):
+    settings.ORCHESTRATION_CONNECT_TIMEOUT = 1
+    sshd = sshd_factory(MaxSessions=1, path=path_without("python3"))
+    with pytest.raises(ConnectionFailed, match="raise MaxSessions"):
+        run(method, sshd.host, "touch ~/ran")
+    assert not (sshd.home / "ran").exists()
 
 
 def test_no_space_for_the_script_starts_nothing(method, plain):

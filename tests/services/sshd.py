@@ -96,7 +96,7 @@ def kill(pids):
 
 
 class Sshd:
-    """One host: ``host`` for methods, ``home`` as its world, ``key`` to log in."""
+    """One host: ``host`` for methods, ``home`` and ``temporary`` as its world, ``key`` to log in."""
 
     def __init__(
         self,
@@ -110,13 +110,16 @@ class Sshd:
         **options,
     ):
         self.folder, self.key = Path(folder), Path(key)
-        self.home = self.folder / "home"
+        self.home, self.temporary = self.folder / "home", self.folder / "temporary"
         self.home.mkdir(parents=True)
+        self.temporary.mkdir()
         self.number = next(_numbers)
         self.address = address or f"127.0.{self.number // 250 + 1}.{self.number % 250 + 1}"
         self.port = _free_port(self.address)
         self.user = USER
-        self.environment = {"HOME": self.home, **({"PATH": path} if path else {}), **(environment or {})}
+        self.environment = {"HOME": self.home, "TMPDIR": self.temporary, **(environment or {})}
+        if path:
+            self.environment["PATH"] = path
         self.options = options
         self.host_key_files = [generate_key(self.folder / f"host_{kind}", kind) for kind in host_key_types]
         self.authorized_keys = self.folder / "authorized_keys"

@@ -9,9 +9,11 @@ from collections.abc import Generator, Iterator
 
 from orchestration.exceptions import CannotStart, ConnectionFailed, ConnectionLost
 from orchestration.methods.agent.clip import Clip
-from orchestration.scripts import Done, Event, Host, Job, Output, Started, Tick, Unit
+from orchestration.scripts import Done, Event, Job, Output, Started, Tick, Unit
+from orchestration.settings import options
 
-from .shell import KILL, LOOK, RUN, PlainLink, await_answer, execute, finish, turned
+from .keeper import Keeper
+from .shell import LOOK, RUN, PlainChannel, await_answer, execute
 
 #: Seconds between two Ticks, and for which output may follow the end of a job.
 TICK, LATE = 5.0, 0.3
@@ -22,18 +24,17 @@ DYING = 5.0
 class Process:
     """A job that runs: what it printed, its limits, and its end. Raises CannotStart without a command."""
 
-    def __init__(self, link: PlainLink, host: Host, unit: Unit, job: Job) -> None:
-        self.link, self.host, self.job = link, host, job
+    def __init__(self, keeper: Keeper, unit: Unit, job: Job) -> None:
+        self.keeper, self.host, self.job = keeper, keeper.host, job
         self.command = _words(job.executable)
         self.streams = {number: Clip(unit.cap, unit.tail) for number in (1, 2)}
         self.group, self.limit, self.is_held = "", "", False
 
-    def run(self, mark: str, text: str) -> Generator[Event, None, Done]:
-        """Run to the end: yield what happens, return how it ended."""
-        with turned(ConnectionFailed, ConnectionLost):  # jobs ran before, and perhaps this one
-            self.channel = execute(self.link, self.host, RUN, mark, text, *self.command)
+    def run(self, number: int) -> Generator[Event, None, Done]:
+        """Run the text of this number to its end: yield what happens, return how it ended."""
+        self.channel = yield from self._open(number)
         with contextlib.closing(self.channel):
-            (word, *rest), output = await_answer(self.channel, mark)
+            (word, *rest), output = await_answer(self.channel, self.keeper.mark)
             if word != "started":
                 return self._not_started(word)
             self.group = rest[0]
@@ -41,9 +42,24 @@ class Process:
             try:
                 yield from self._follow(output)
             except GeneratorExit:
-                self._kill()
+                self.keeper.kill(self.group)
                 raise
             return self._done()
+
+    def _open(self, number: int) -> Generator[Event, None, PlainChannel]:
+        """Return the channel of the running job, waiting for a host that grants no further one yet."""
+        keeper, deadline = self.keeper, time.monotonic() + options.CONNECT_TIMEOUT
+        while True:
+            try:
+                text = f"{keeper.folder}/{number}"
+                return execute(keeper.link, self.host, RUN, keeper.mark, text, *self.command)
+            except ConnectionFailed as error:
+                if keeper.link.is_closed or (number > 1 and time.monotonic() > deadline):
+                    raise ConnectionLost(str(error)) from error  # jobs ran before, or perhaps this one
+                if time.monotonic() > deadline:
+                    raise
+            yield Tick()
+            time.sleep(LOOK)
 
     def _not_started(self, word: str) -> Done:
         if not word and self.channel.exit_status() is None:
@@ -90,11 +106,8 @@ class Process:
 
     def _stop(self, limit: str) -> float:
         self.limit = limit
-        self._kill()
+        self.keeper.kill(self.group)
         return time.monotonic() + DYING
-
-    def _kill(self) -> None:
-        finish(self.link, self.host, KILL, self.group)
 
     def _done(self) -> Done:
         status = None if self.limit else self.channel.exit_status()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import time
-from collections.abc import Iterator
 from typing import Protocol
 
-from orchestration.exceptions import ConnectionFailed
 from orchestration.methods.channel import Channel
 from orchestration.scripts import Host
 from orchestration.settings import options
@@ -16,12 +13,20 @@ from orchestration.settings import options
 #: Seconds between two looks at what is silent.
 LOOK = 0.1
 
-# $1 marks our own lines, $2 is the number of bytes to come, then the size of each text.
-RECEIVE = """
+# $1 marks our own lines, $2 is the number of bytes to come, then the size of each text. When all are there,
+# each further line is a process group (without setsid: a process) to be killed. At the end of its stdin,
+# which is the end of the link at the latest, the texts are removed.
+KEEP = """
 umask 077; mark=$1 total=$2 offset=1 number=0; shift 2
 folder=$(mktemp -d "${TMPDIR:-/tmp}/orchestration-XXXXXXXX") || { echo "$mark full"; exit; }
 refuse() { rm -rf "$folder"; echo "$mark $1"; exit; }
 holds() { [ "$(wc -c < "$1")" -eq "$2" ]; }
+send() { kill -$1 -$2 2> /dev/null || kill -$1 $2 2> /dev/null; }
+stop() {
+    send TERM $1
+    for try in 1 2 3 4 5 6 7 8 9 10; do send 0 $1 || return; sleep 0.2 2> /dev/null || sleep 1; done
+    send KILL $1
+}
 trap 'rm -rf "$folder"; exit 1' HUP INT TERM PIPE
 head -c "$total" > "$folder/all" || refuse full
 holds "$folder/all" "$total" || refuse short
@@ -33,6 +38,8 @@ for size; do
 done
 rm -f "$folder/all"
 echo "$mark ready $folder"
+while read -r group; do stop "$group"; done
+rm -rf "$folder"
 """
 
 # $1 marks our own lines, $2 is the text, the rest is what runs it. The text is gone from the disk when
@@ -47,16 +54,6 @@ $alone sh -c "$start" "$mark" "$@" &
 exec 2> /dev/null
 wait $!
 """
-
-# $1 is the process group (without setsid: the process).
-KILL = """
-send() { kill -$1 -$2 2> /dev/null || kill -$1 $2 2> /dev/null; }
-send TERM $1
-for try in 1 2 3 4 5 6 7 8 9 10; do send 0 $1 || exit 0; sleep 0.2 2> /dev/null || sleep 1; done
-send KILL $1
-"""
-
-REMOVE = 'rm -rf "$1"'
 
 
 class PlainChannel(Channel, Protocol):
@@ -109,21 +106,3 @@ def await_answer(channel: Channel, mark: str, patience: float = 0) -> tuple[list
             line, _, rest = line.partition(b"\n")
             return line.decode(errors="replace").split(), rest
     return [""], b""
-
-
-def finish(link: PlainLink, host: Host, script: str, *arguments: object) -> None:
-    """Run a script and wait a moment for its end; a link that is gone is no trouble."""
-    with (
-        contextlib.suppress(ConnectionFailed),
-        contextlib.closing(execute(link, host, script, *arguments)) as channel,
-    ):
-        channel.exit_status()
-
-
-@contextlib.contextmanager
-def turned(known: type[Exception], meant: type[Exception]) -> Iterator[None]:
-    """Raise one kind of error as another, with the same sentence."""
-    try:
-        yield
-    except known as error:
-        raise meant(str(error)) from error
