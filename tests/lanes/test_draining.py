@@ -10,10 +10,14 @@ from orchestration.exceptions import (
     ConnectionRefused,
 )
 from orchestration.lanes import lease
+from orchestration.lanes.head import head
+from orchestration.lanes.recording import Recorder
+from orchestration.lanes.section import prepare
 from orchestration.models import Installation, Lane, Lease, ScriptLog
 from orchestration.models.clock import now_plus
 from orchestration.scripts import Done, Group, Started
 from orchestration.testing import RECORDING, RecordingMethod
+from tests.services.concurrency import in_threads
 
 from .scripts import script, section
 
@@ -378,6 +382,38 @@ class TestLease:
         drain(store(script(server())))
         row = Lease.objects.get()
         assert (row.owner, row.epoch) == ("", 1)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTwoWorkers:
+    """G3, with two real connections."""
+
+    def test_one_of_them_gets_the_lane(self, recording, store, server):
+        web = server()
+        for number in range(10):
+            queued = store(script(web, section(text=f"{number}")))
+        results = in_threads(*[lambda: drain(queued)] * 2)
+        assert all(isinstance(rest, lanes.Rest) for rest in results), results
+        drain(queued)
+        assert recording.texts == [str(number) for number in range(10)]
+        assert set(ScriptLog.objects.values_list("state", flat=True)) == {"SUCCESS"}
+
+    def test_only_one_claim_succeeds(self, recording, store, server):
+        for _ in range(5):
+            [lane] = store(script(server(f"web{Lane.objects.count()}"))).lanes
+            claims = in_threads(*[lambda lane=lane: lease.claim(lane)] * 3)
+            assert sum(claim is not None for claim in claims) == 1, claims
+
+    def test_a_cancel_between_the_look_and_the_start_wins(self, recording, store, server):
+        queued = store(script(server(), section("A"), section("B")))
+        claim = lease.claim(queued.lanes[0])
+        following = head(queued.lanes[0])
+        ScriptLog.objects.filter(position=1).update(state="REVOKED")
+        assert not Recorder(claim, prepare(following.server, following.logs)).start()
+        assert state_of(*queued.logs) == ["RECEIVED", "REVOKED"]
+        lease.release(claim)
+        drain(queued)
+        assert state_of(*queued.logs) == ["SUCCESS", "REVOKED"]
 
 
 class TestFollowing:

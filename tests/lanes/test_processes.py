@@ -97,6 +97,17 @@ def test_a_worker_told_to_end_finishes_what_runs_and_starts_nothing_more(here, s
     assert Lease.objects.get().owner == ""
 
 
+@pytest.mark.lesson(9)
+def test_the_end_of_a_process_waits_for_what_it_runs(here, store, gate):
+    """A command that changed something in the background, and ends at once."""
+    queued = store(script(here, section(text=gate.text)), script(here))
+    with Worker("--wake", str(queued.lanes[0])) as worker:
+        until(gate.begun.exists, "the script to begin")
+        gate.open()
+        assert worker.end() == (0, "")
+    assert states() == ["SUCCESS", "RECEIVED"]
+
+
 @pytest.mark.lesson(11)
 def test_several_workers_share_lanes_and_none_runs_twice(here, store, tmp_path):
     """G3: each script appends a line; the lines of a lane are those of its numbers, once, in order."""

@@ -1,4 +1,4 @@
-"""A process of its own that drains lanes of the tests' database: to be killed, frozen and told to end."""
+"""A process of its own that drains lanes of the tests' database: to be killed, frozen, told to end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import subprocess
 import sys
 
 from django.db import connection
+
+from .concurrency import until
 
 PATIENCE = 20
 
@@ -61,7 +63,19 @@ def main(settings, *arguments):
     for name, value in json.loads(settings).items():
         setattr(django_settings, name, value)
     django.setup()
-    call_command("drainlanes", *arguments)
+    if "--wake" in arguments:
+        wake(int(arguments[-1]))
+    else:
+        call_command("drainlanes", *arguments)
+
+
+def wake(lane):
+    """Have a lane drained in the background, and end as soon as a script runs."""
+    from orchestration import executors
+    from orchestration.models import ScriptLog
+
+    executors.wake([lane])
+    until(lambda: ScriptLog.objects.running().exists(), "the script to start")
 
 
 if __name__ == "__main__":
