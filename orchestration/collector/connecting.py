@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.db.models import Model
-from django.db.models.signals import ModelSignal, m2m_changed, post_save, pre_delete, pre_save
+from django.db.models.signals import ModelSignal, m2m_changed, post_init, post_save, pre_delete, pre_save
 
 from orchestration import backends
 
@@ -51,6 +51,8 @@ def _wanted() -> Iterator[Connection]:
             yield pre_save, "before_save", model
             yield post_save, "saved", model
             yield pre_delete, "deleting", model
+        if watch.pointers:
+            yield post_init, "loaded", model
         if watch.ends:
             yield pre_delete, "deleting", model
     for through, fields in watches.throughs.items():

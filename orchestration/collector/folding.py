@@ -9,7 +9,7 @@ from django.db.models import Model
 
 from orchestration.operations import DELETE, SAVE, Operation
 
-from .journal import Deleted, Entry, Reached, Saved, Touched
+from .journal import Deleted, Entry, Left, Reached, Saved, Touched
 from .relations import Keys, reach
 from .snapshots import cast, refresh
 from .watching import Backend, Watches
@@ -46,6 +46,8 @@ class Folding:
         match entry:
             case Saved():
                 self._add_saved(entry)
+            case Left():
+                self._reach(entry.instance)
             case Deleted():
                 self._add_deleted(entry)
             case Touched():
@@ -63,8 +65,11 @@ class Folding:
         for backend in watch.backends:
             if not _is_ignored(backend, entry):
                 self._save(backend, entry)
-        for backend, path in watch.related:
-            self._touch(backend, reach(entry.instance, backend, path))
+        self._reach(entry.instance)
+
+    def _reach(self, instance: Model) -> None:
+        for backend, path in self._watches.models[type(instance)].related:
+            self._touch(backend, reach(instance, backend, path))
 
     def _save(self, backend: Backend, entry: Saved) -> None:
         subject = _subject(backend, entry.instance.pk)
@@ -89,11 +94,9 @@ class Folding:
         watch = self._watches.models[entry.model]
         for backend in (*watch.backends, *watch.of_children):
             self._touch(backend, entry.keys)
-        if not watch.related:
-            return
-        for instance in entry.model._base_manager.using(self._using).in_bulk(entry.keys).values():
-            for backend, path in watch.related:
-                self._touch(backend, reach(instance, backend, path))
+        if watch.related:
+            for instance in entry.model._base_manager.using(self._using).in_bulk(entry.keys).values():
+                self._reach(instance)
 
     def _touch(self, backend: Backend, keys: Keys) -> None:
         for subject in (_subject(backend, key) for key in keys):

@@ -28,6 +28,14 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """An object points to something else now: what it pointed to before is concerned too."""
+
+    #: A snapshot of it that still points there.
+    instance: Model
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     """An object of a backend's model goes: servers are known already, while its relations existed."""
 
@@ -53,7 +61,7 @@ class Reached:
     keys: tuple[Any, ...]
 
 
-Entry = Saved | Deleted | Touched | Reached
+Entry = Saved | Left | Deleted | Touched | Reached
 
 
 class Journal:

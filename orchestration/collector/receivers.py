@@ -9,7 +9,8 @@ from django.db.models import Model
 from orchestration.exceptions import BackendFailed
 from orchestration.operations import DELETE, Operation
 
-from .journal import Deleted, Reached, Saved, Touched
+from . import pointers
+from .journal import Deleted, Left, Reached, Saved, Touched
 from .outside import find_unit
 from .relations import Keys, ends, keys_of, linked, reach
 from .snapshots import cast, snapshot
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from .watching import ManyToMany
 
 M2M_ACTIONS = frozenset({"pre_add", "pre_remove", "pre_clear"})
+
+
+def loaded(sender: type[Model], instance: Model, **kwargs: object) -> None:
+    """Remember what an object points to: once it is saved, nobody knows any more."""
+    pointers.remember(instance, watches.models[sender].pointers)
 
 
 def before_save(sender: type[Model], instance: Model, *, raw: bool, using: str, **kwargs: object) -> None:
@@ -45,15 +51,18 @@ def saved(
     **kwargs: object,
 ) -> None:
     """Note that an object was created or changed."""
+    watch = watches.models[sender]
+    left = pointers.moved(instance, watch.pointers, update_fields) if watch.pointers else {}
     unit = None if raw else find_unit(sender, using)
     if unit is None:
         return
-    watch = watches.models[sender]
     if watch.backends or watch.related:
         had_key = getattr(instance._state, "orchestration_had_key", True)
         unit.append(Saved(snapshot(instance, using), created, had_key, update_fields))
     for field in watch.links:
         _touch_ends(unit, field, instance)
+    if left and not created:
+        _note_left(unit, instance, left)
 
 
 def deleting(sender: type[Model], instance: Model, *, using: str, **kwargs: object) -> None:
@@ -108,6 +117,14 @@ def touch(unit: Unit, model: type[Model], keys: Keys) -> None:
     """Note that objects changed otherwise than by their own ``save()``."""
     if keys and (watch := watches.find(model)) is not None and watch.has_subjects:
         unit.append(Touched(model, keys))
+
+
+def _note_left(unit: Unit, instance: Model, left: pointers.Pointers) -> None:
+    old = snapshot(instance, unit.using)
+    vars(old).update(left)
+    unit.append(Left(old))
+    for field in watches.models[type(instance)].links:
+        _touch_ends(unit, field, old)
 
 
 def _whole_snapshot(instance: Model, using: str) -> Model:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from django.core.exceptions import FieldDoesNotExist
 from django.db.models import ForeignKey, Model
 
 from orchestration.backends import ServiceBackend
 from orchestration.backends.base import follow
 from orchestration.exceptions import BackendFailed
 
-from .watching import Backend, through_of
+from .watching import Backend, foreign_key, through_of
 
 if TYPE_CHECKING:
     from .watching import ManyToMany
@@ -43,11 +42,8 @@ def _is_custom(backend: Backend) -> bool:
 
 def _foreign_key(instance: Model, name: str) -> ForeignKey[Any, Any] | None:
     """Return the field of that name when its value is the key of the other object: no query is needed."""
-    try:
-        field = instance._meta.get_field(name)
-    except FieldDoesNotExist:
-        return None
-    return field if isinstance(field, ForeignKey) and field.target_field.primary_key else None
+    field = foreign_key(type(instance), name)
+    return field if field is not None and field.target_field.primary_key else None
 
 
 def _key(instance: Model, field: ForeignKey[Any, Any]) -> Keys:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from django.apps import apps
-from django.db.models import ManyToManyField, ManyToManyRel, Model
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import ForeignKey, ManyToManyField, ManyToManyRel, Model
 
 from orchestration.backends import ServiceBackend
 from orchestration.operations import DELETE, SAVE
@@ -32,6 +33,8 @@ class Watch:
     links: list[ManyToMany] = field(default_factory=list)
     #: It is at one end of these fields, whose links Django deletes without a signal.
     ends: list[ManyToMany] = field(default_factory=list)
+    #: Foreign keys that lead to what is concerned: what they pointed to before is concerned too.
+    pointers: set[str] = field(default_factory=set)
 
     @property
     def has_subjects(self) -> bool:
@@ -70,11 +73,16 @@ class Watches:
             watched.append(apps.get_model(name))
             for member in family(watched[-1]):
                 self._watch(member).related.append((backend, path))
+                self._add_pointer(member, path.split("__")[0])
         for many_to_many in {found for each in watched for found in many_to_many_fields(each)}:
             self._add_many_to_many(many_to_many)
 
     def _watch(self, model: type[Model]) -> Watch:
         return self.models.setdefault(model, Watch())
+
+    def _add_pointer(self, model: type[Model], name: str) -> None:
+        if (found := foreign_key(model, name)) is not None:
+            self._watch(model).pointers.add(found.attname)
 
     def _add_many_to_many(self, found: ManyToMany) -> None:
         through = through_of(found)
@@ -84,6 +92,8 @@ class Watches:
         fields.append(found)
         if not through._meta.auto_created:
             self._watch(through).links.append(found)
+            self._add_pointer(through, found.m2m_field_name())
+            self._add_pointer(through, found.m2m_reverse_field_name())
             return
         for end in {*family(found.model), *family(found.related_model)}:
             self._watch(end).ends.append(found)
@@ -92,6 +102,15 @@ class Watches:
 def through_of(found: ManyToMany) -> type[Model]:
     """Return the model whose rows are the links of a field."""
     return cast("type[Model]", found.remote_field.through)
+
+
+def foreign_key(model: type[Model], name: str) -> ForeignKey[Any, Any] | None:
+    """Return the foreign key of that name, if it is one."""
+    try:
+        found = model._meta.get_field(name)
+    except FieldDoesNotExist:
+        return None
+    return found if isinstance(found, ForeignKey) else None
 
 
 def family(model: type[Model]) -> Iterator[type[Model]]:

@@ -162,6 +162,74 @@ def test_a_path_that_does_not_exist_names_backend_and_path(define, collected):
     assert caught.value.backend == "Apps"
 
 
+# Moving
+
+
+@pytest.fixture
+def page(app):
+    return Page.objects.create(webapp=app, path="/")
+
+
+@pytest.fixture
+def other(db):
+    return WebApp.objects.create(name="other")
+
+
+def test_what_a_related_object_leaves_is_saved_too(backend, app, other, page, collected):
+    with collected() as operations:
+        page.webapp = other
+        page.save()
+    assert {found for _, found in operations} == {app, other}
+
+
+def test_a_move_costs_no_query(backend, app, other, page, collected, django_assert_num_queries):
+    page.webapp = other
+    with collected(), django_assert_num_queries(1):
+        page.save()
+
+
+def test_each_move_counts_from_where_the_one_before_ended(backend, app, other, collected):
+    page = Page(path="/")
+    page.webapp = app
+    page.save()
+    with collected() as operations:
+        page.webapp = other
+        page.save()
+        page.save()
+    assert {found for _, found in operations} == {app, other}
+    page.webapp = other
+    page.save()
+    with collected() as operations:
+        page.save()
+    assert operations == [("save", other)]
+
+
+@pytest.mark.parametrize(("fields", "moves"), [(["webapp"], True), (["webapp_id"], True), (["path"], False)])
+def test_a_move_counts_when_it_is_saved(backend, app, other, page, collected, fields, moves):
+    page.webapp = other
+    with collected() as operations:
+        page.save(update_fields=fields)
+    assert (app in {found for _, found in operations}) == moves
+    with collected() as operations:
+        page.save()
+    assert (app in {found for _, found in operations}) != moves
+
+
+def test_a_pointer_that_was_not_loaded_did_not_move(backend, app, page, collected):
+    with collected() as operations:
+        Page.objects.only("path").get().save()
+    assert operations == [("save", app)]
+
+
+def test_a_link_that_moves_saves_the_end_that_it_leaves(define, domain, collected):
+    define("Zones", "webapps.Domain")
+    link = Membership.objects.create(mailinglist=MailingList.objects.create(name="news"), domain=domain)
+    link.domain = other = Domain.objects.create(name="example.net")
+    with collected() as operations:
+        link.save()
+    assert {found for _, found in operations} == {domain, other}
+
+
 # Many-to-many
 
 
