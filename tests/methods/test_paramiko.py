@@ -256,6 +256,14 @@ def test_leaving_the_iterator_cancels_the_job(method, server):
     assert not (server.home / "second").exists()
 
 
+def test_a_job_that_has_said_nothing_yet_is_cancelled_too(method, server):
+    events = method.run(server.host, unit_of("echo $$ > ~/pid; exec sleep 60"))
+    next(event for event in events if isinstance(event, Started))
+    events.close()
+    file = server.home / "pid"
+    wait_until(lambda: not file.exists() or not is_running(int(file.read_text() or 0)), "its end")
+
+
 def test_an_interpreter_that_is_not_there_is_named(method, server):
     log = run(method, server.host, job("<?php", executable="/usr/bin/no-php"), job("echo next"))
     assert (log[0].status, "/usr/bin/no-php" in log[0].error) == (None, True)

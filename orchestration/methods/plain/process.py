@@ -38,8 +38,8 @@ class Process:
             if word != "started":
                 return self._not_started(word)
             self.group = rest[0]
-            yield Started(self.job.id)
             try:
+                yield Started(self.job.id)
                 yield from self._follow(output)
             except GeneratorExit:
                 self.keeper.kill(self.group)
