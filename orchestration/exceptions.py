@@ -146,3 +146,7 @@ class ForeignInstallation(OrchestrationError):
 
 class PayloadUnreadable(OrchestrationError):
     """The stored script cannot be decrypted with the keys that are configured."""
+
+
+class PayloadNewer(PayloadUnreadable):
+    """A newer version of this package has stored the script: a newer process will run it."""

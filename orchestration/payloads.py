@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
-from .exceptions import PayloadUnreadable
+from .exceptions import PayloadNewer, PayloadUnreadable
 from .scripts import Call, Group, Section
 from .settings import options
 
@@ -34,13 +34,13 @@ def dump(section: Section) -> bytes:
 def load(payload: bytes | memoryview, *, backend: str = "") -> Section:
     """Return the section of a payload, without operations.
 
-    Raises PayloadUnreadable when no configured key fits, or a newer version has written it.
+    Raises PayloadUnreadable when no configured key fits, and PayloadNewer when this code is too old.
     """
     try:
         text = zlib.decompress(_cipher().decrypt(bytes(payload))).decode(errors="surrogatepass")
         content = json.loads(text)
         if content["version"] > VERSION:
-            raise PayloadUnreadable("A newer version wrote the stored script. Update this process.")
+            raise PayloadNewer("A newer version stored this script, and a newer process will run it.")
         return _section(content, backend)
     except InvalidToken as error:
         raise PayloadUnreadable(

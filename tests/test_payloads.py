@@ -7,7 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from orchestration import payloads
-from orchestration.exceptions import PayloadUnreadable
+from orchestration.exceptions import PayloadNewer, PayloadUnreadable
 from orchestration.scripts import Call, Group, Section
 
 SECTION = Section(
@@ -93,8 +93,8 @@ def test_big_scripts_are_stored_small():
     assert payloads.load(stored).groups[0].text == text
 
 
-def test_a_newer_format_is_refused():
-    with pytest.raises(PayloadUnreadable, match="newer version"):
+def test_a_newer_format_is_left_to_newer_code():
+    with pytest.raises(PayloadNewer, match="newer version"):
         payloads.load(encrypted({"version": 2, "steps": []}))
 
 

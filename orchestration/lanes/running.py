@@ -39,7 +39,7 @@ class ScriptRun:
         #: The ends of all jobs so far: the sections share them.
         self.ends = sections[0].ends
         #: Why the rest of the script waits for another try.
-        self.kept: Kept | None = None
+        self.kept = next((end for end in self.ends.values() if isinstance(end, Kept)), None)
 
     def run(self) -> None:
         """Run all jobs that have no end yet; each has one afterwards. Raises only what ``tick`` raises."""

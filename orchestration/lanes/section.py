@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestration import payloads
-from orchestration.exceptions import PayloadUnreadable
+from orchestration.exceptions import PayloadNewer, PayloadUnreadable
 from orchestration.methods import SSH, Local
 from orchestration.models import ScriptLog, Server
 from orchestration.scripts import Done, Group, Job, Output, Section
 from orchestration.settings import options
 from orchestration.shell import mask
 
-from .outcome import End, Outcome, conclude
+from .outcome import End, Kept, Outcome, conclude
 from .output import Stream, storable
 
 STDOUT, STDERR = 1, 2
@@ -107,8 +107,8 @@ def _prepare(
         needs = tuple(last_jobs[position] for position in section.needs)
         return SectionRun(log, section, tuple(_steps(server, log, section, needs)), ends)
     except (PayloadUnreadable, UnicodeEncodeError) as error:
-        job = Job(log.uuid.hex)
-        ends[job.id] = Done(job.id, error=str(error))
+        job, is_for_others = Job(log.uuid.hex), isinstance(error, PayloadNewer)
+        ends[job.id] = Kept(str(error)) if is_for_others else Done(job.id, error=str(error))
         return SectionRun(log, Section(log.backend, (), (), ""), (Step("", job),), ends)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestration import lanes
+from orchestration import lanes, payloads
 from orchestration.exceptions import (
     CannotStart,
     ConnectionFailed,
@@ -382,6 +382,22 @@ class TestLease:
         drain(store(script(server())))
         row = Lease.objects.get()
         assert (row.owner, row.epoch) == ("", 1)
+
+    def test_what_newer_code_has_stored_waits_for_newer_code(self, recording, store, server, monkeypatch):
+        """While a deploy goes on, both drain side by side."""
+        with monkeypatch.context() as newer:
+            newer.setattr(payloads, "VERSION", 2)
+            queued = store(script(server(), section("A"), section("B", needs=(0,))))
+            assert drain(queued) == lanes.Rest()
+            queued = store(script(queued.logs[0].server, section("A"), section("B", needs=(0,))))
+        assert drain(queued).again is not None
+        assert state_of(*queued.logs) == ["RECEIVED", "RECEIVED"]
+        assert "newer version" in ScriptLog.objects.get(pk=queued.logs[0].pk).reason
+        assert len(recording.exchanges) == 1
+        monkeypatch.setattr(payloads, "VERSION", 2)
+        ScriptLog.objects.update(not_before=None)
+        drain(queued)
+        assert state_of(*queued.logs) == ["SUCCESS", "SUCCESS"]
 
 
 @pytest.mark.django_db(transaction=True)
