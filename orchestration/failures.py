@@ -18,7 +18,7 @@ DETAILS: dict[str, str | Promise] = {
     "action": gettext_lazy("Action"),
     "route": gettext_lazy("Route"),
     "instance": gettext_lazy("Object"),
-    "position": gettext_lazy("Position"),
+    "character": gettext_lazy("Character"),
 }
 
 
@@ -42,6 +42,9 @@ def respond(request: HttpRequest, error: OrchestrationError) -> HttpResponse:
 def details(error: OrchestrationError) -> dict[str, object]:
     """Return what an error knows about where it happened, by the names of DETAILS."""
     known = {name: getattr(error, name, None) for name in DETAILS}
+    position = getattr(error, "position", None)
+    # People count from one.
+    known["character"] = None if position is None else position + 1
     return {name: value for name, value in known.items() if value is not None and value != ""}
 
 

@@ -51,7 +51,7 @@ def _failed(logs: list[ScriptLog]) -> Iterator[Notice]:
 
 def _revoked(logs: list[ScriptLog]) -> Iterator[Notice]:
     for reason in _distinct(log.reason for log in logs if log.state == State.REVOKED):
-        yield messages.WARNING, _("Nothing runs: %(reason)s") % {"reason": reason}
+        yield messages.WARNING, _("Not run: %(reason)s") % {"reason": reason}
 
 
 def _waiting(logs: list[ScriptLog]) -> Iterator[Notice]:

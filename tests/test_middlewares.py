@@ -369,7 +369,7 @@ def test_a_route_that_fails_rolls_the_request_back_and_says_so(broken_route, cli
 
 def test_staff_sees_route_object_and_position(broken_route, client, staff):
     content = client.post("/save/").content.decode()
-    assert all(f"<dt>{title}</dt>" in content for title in ("Route", "Object", "Position"))
+    assert all(f"<dt>{title}</dt>" in content for title in ("Route", "Object", "Character"))
     assert "&#x27;one&#x27;</dd>" in content
 
 
@@ -461,7 +461,7 @@ def test_a_person_is_told_why_work_waits(running, client):
 @pytest.mark.lesson(36)
 def test_a_person_is_told_that_execution_is_disabled(backend, client, settings):
     settings.ORCHESTRATION_DISABLE_EXECUTION = True
-    assert texts(client.post("/save/"))[1:] == ["Nothing runs: Execution is disabled."]
+    assert texts(client.post("/save/"))[1:] == ["Not run: Execution is disabled."]
 
 
 def test_sections_without_content_are_not_worth_a_word(define, everywhere, recording, client):
