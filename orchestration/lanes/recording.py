@@ -176,8 +176,9 @@ def _lengths(run: SectionRun) -> tuple[int, int]:
 
 
 def _backoff(attempt: int) -> float:
-    """Return the seconds until the next try: full jitter, so that many servers do not come at once."""
-    return _jitter.uniform(0, min(options.RETRY_PAUSE, 2.0 ** min(attempt, 30)))
+    """Return the seconds until the next try: jittered, so that many servers do not come at once."""
+    longest = min(options.RETRY_PAUSE, 2.0 ** min(attempt, 30))
+    return _jitter.uniform(longest / 10, longest)
 
 
 def _logs() -> ScriptLogQuerySet:
