@@ -8,7 +8,7 @@ class OrchestrationConfig(AppConfig):
     """Keep servers in step with the database."""
 
     name = "orchestration"
-    verbose_name = _("orchestration")
+    verbose_name = _("Orchestration")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

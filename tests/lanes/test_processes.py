@@ -37,7 +37,8 @@ def gate(tmp_path):
             self.opened.append(pipe)
 
     os.mkfifo(Gate.pipe)
-    yield Gate()
+    yield (gate := Gate())
+    gate.open()  # no script may wait there for ever, when its worker was killed
     for pipe in Gate.opened:
         os.close(pipe)
 
