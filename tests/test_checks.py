@@ -222,9 +222,17 @@ def test_routes_are_not_looked_for_before_their_table_exists(monkeypatch):
 # Backends and what they watch
 
 
-def test_models_that_do_not_exist_are_found(define):
-    define("Nothing", model="webapps.Nothing", related_models=[("nowhere.Thing", "x")])
-    assert ids(definitions.check_models()) == ["E013", "E013"]
+def test_models_that_do_not_exist_are_found(backend):
+    class Nothing(ServiceController):
+        abstract = True
+        model = "webapps.Nothing"
+        related_models = [("nowhere.Thing", "x"), ("no label", "x")]
+
+        def save(self, obj):
+            raise AssertionError
+
+    backend(Nothing)
+    assert ids(definitions.check_models()) == ["E013", "E013", "E013"]
 
 
 def test_after_must_name_installed_backends(define):
@@ -241,6 +249,14 @@ def test_default_route_match_must_be_an_expression(define):
     (message,) = definitions.check_default_matches()
     assert ids([message]) == ["E015"]
     assert "Bad" in message.msg
+
+
+def test_methods_must_exist(define):
+    define("Good", model="webapps.WebApp", script_method="Local", function_method="Python")
+    define("Bad", model="webapps.WebApp", script_method="Paramkio", function_method="nowhere.Method")
+    messages = definitions.check_methods()
+    assert ids(messages) == ["E019", "E019"]
+    assert "Bad has script_method = 'Paramkio'" in messages[0].msg
 
 
 def test_watched_models_must_be_in_our_database(define, settings):

@@ -10,8 +10,9 @@ from django.core import checks
 from django.db import router
 from django.db.models import Field, Model, deletion
 
-from orchestration import backends
+from orchestration import backends, methods
 from orchestration.backends import ServiceBackend
+from orchestration.collector.watching import installed_model
 from orchestration.exceptions import UnsafeExpression
 from orchestration.expressions import compile_expression
 from orchestration.models import ScriptLog
@@ -35,7 +36,7 @@ def check_models(**kwargs: object) -> list[checks.CheckMessage]:
         )
         for backend in backends.installed()
         for label in _labels(backend)
-        if _find(label) is None
+        if installed_model(label) is None
     ]
 
 
@@ -76,6 +77,31 @@ def _problem(backend: type[ServiceBackend]) -> str:
         compile_expression(backend.default_route_match, (backend.model.rpartition(".")[2].lower(),))
     except UnsafeExpression as error:
         return str(error)
+    return ""
+
+
+@checks.register
+def check_methods(**kwargs: object) -> list[checks.CheckMessage]:
+    """E019: a backend names a method that cannot be imported."""
+    return [
+        checks.Error(
+            f"Backend {backend.get_name()} has {attribute} = {name!r}, which is no method: {problem}.",
+            hint=f"Choose from SSH, {', '.join(methods.PATHS)}, or give a dotted path.",
+            obj=backend,
+            id="orchestration.E019",
+        )
+        for backend in backends.installed()
+        for attribute in ("script_method", "function_method")
+        if (problem := _import_problem(name := getattr(backend, attribute)))
+    ]
+
+
+def _import_problem(name: str) -> str:
+    try:
+        if name != methods.SSH:  # check E004 looks at what that means
+            methods.get(name)
+    except ImportError as error:
+        return str(error).rstrip(".")
     return ""
 
 
@@ -135,7 +161,7 @@ def check_keys(**kwargs: object) -> list[checks.CheckMessage]:
 
 def watched_models() -> list[type[Model]]:
     """Return the models that backends name, and the children of these."""
-    found = (_find(label) for backend in backends.installed() for label in _labels(backend))
+    found = (installed_model(label) for backend in backends.installed() for label in _labels(backend))
     named = tuple({model for model in found if model is not None})
     return [model for model in apps.get_models(include_auto_created=True) if issubclass(model, named)]
 
@@ -143,10 +169,3 @@ def watched_models() -> list[type[Model]]:
 def _labels(backend: type[ServiceBackend]) -> list[str]:
     """Return the labels of a backend's model, and of its related models."""
     return [backend.model, *(label for label, _ in backend.related_models)]
-
-
-def _find(label: str) -> type[Model] | None:
-    try:
-        return apps.get_model(label)
-    except (LookupError, ValueError):
-        return None

@@ -60,18 +60,20 @@ class Watches:
         self.throughs.clear()
 
     def add(self, backend: Backend) -> None:
-        """Watch what a backend names: its model and what it calls related."""
-        if SAVE not in backend.get_actions() and DELETE not in backend.get_actions():
+        """Watch what a backend names: its model and what it calls related; check E013 tells what is none."""
+        model = installed_model(backend.model)
+        if model is None or not {SAVE, DELETE}.intersection(backend.get_actions()):
             return
-        model = backend.model_class()
         for member in family(model):
             self._watch(member).backends.append(backend)
         for parent in parents(model):
             self._watch(parent).of_children.append(backend)
         watched = [model]
         for name, path in backend.related_models:
-            watched.append(apps.get_model(name))
-            for member in family(watched[-1]):
+            if (related := installed_model(name)) is None:
+                continue
+            watched.append(related)
+            for member in family(related):
                 self._watch(member).related.append((backend, path))
                 self._add_pointer(member, path.split("__")[0])
         for many_to_many in {found for each in watched for found in many_to_many_fields(each)}:
@@ -97,6 +99,14 @@ class Watches:
             return
         for end in {*family(found.model), *family(found.related_model)}:
             self._watch(end).ends.append(found)
+
+
+def installed_model(label: str) -> type[Model] | None:
+    """Return the model of a label; None when there is none."""
+    try:
+        return apps.get_model(label)
+    except (LookupError, ValueError):
+        return None
 
 
 def through_of(found: ManyToMany) -> type[Model]:

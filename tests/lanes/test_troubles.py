@@ -14,6 +14,7 @@ from .scripts import script, section
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+TOOLS = ["sh", "bash", "cat", "dd", "echo", "env", "head", "kill", "mkdir", "mktemp", "rm", "sleep", "wc"]
 KEPT, ENDED = "RECEIVED", "ERROR"
 
 
@@ -82,7 +83,7 @@ def disk_full(sshd, listener):
     sshd.stop()
     tools = sshd.folder / "tools"
     tools.mkdir()
-    for tool in "sh bash cat dd echo env head kill mkdir mktemp rm setsid sleep tail tee wc".split():
+    for tool in TOOLS:
         tools.joinpath(tool).symlink_to(shutil.which(tool, path="/usr/bin:/bin"))
     sshd.environment |= {"PATH": tools, "TMPDIR": "/proc/self"}
     sshd.start()
