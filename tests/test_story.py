@@ -1,5 +1,8 @@
 """One save through everything: an admin form, routes, backends, SSH, a file on a server, a log."""
 
+import socket
+import time
+
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
@@ -150,3 +153,20 @@ def test_a_server_that_is_down_keeps_the_work_and_gets_it_later(story, client, s
     wait_until(lambda: not ScriptLog.objects.unfinished().exists(), "the kept work")
     assert set(ScriptLog.objects.values_list("state", flat=True)) == {ScriptLog.SUCCESS}
     assert (web.home / "shop/index.html").exists()
+
+
+def test_a_silent_server_holds_up_neither_the_request_nor_the_others(story, client, settings):
+    settings.ORCHESTRATION_REQUEST_WAIT = 1
+    web, other = story
+    with socket.create_server((other.address, 0)) as silent:
+        Server.objects.filter(name=other.host.name).update(port=silent.getsockname()[1])
+        started = time.monotonic()
+        answer = client.post("/story/webapps/webapp/add/", form(name="both"), follow=True)
+        assert time.monotonic() - started < settings.ORCHESTRATION_REQUEST_WAIT + 3
+        assert answer.status_code == 200
+        assert (web.home / "both/index.html").exists()
+        states = ScriptLog.objects.values_list("server_name", "state").distinct()
+        assert dict(states) == {web.host.name: ScriptLog.SUCCESS, other.host.name: ScriptLog.STARTED}
+        assert any("in the background" in str(message) for message in answer.context["messages"])
+    told = wait_until(ScriptLog.objects.waiting().first, "the end of the try")
+    assert told.server_name == other.host.name

@@ -86,7 +86,7 @@ def check_methods(**kwargs: object) -> list[checks.CheckMessage]:
     return [
         checks.Error(
             f"Backend {backend.get_name()} has {attribute} = {name!r}, which is no method: {problem}.",
-            hint=f"Choose from SSH, {', '.join(methods.PATHS)}, or give a dotted path.",
+            hint=f"Choose from {', '.join(_methods())}, or give a dotted path.",
             obj=backend,
             id="orchestration.E019",
         )
@@ -94,6 +94,10 @@ def check_methods(**kwargs: object) -> list[checks.CheckMessage]:
         for attribute in ("script_method", "function_method")
         if (problem := _import_problem(name := getattr(backend, attribute)))
     ]
+
+
+def _methods() -> list[str]:
+    return [name for name in (methods.SSH, *methods.PATHS) if not _import_problem(name)]
 
 
 def _import_problem(name: str) -> str:
