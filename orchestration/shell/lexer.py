@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from .evaluation import evaluator
 from .quoting import PLACE, Reader
 
 # Blanks are those of shells: \s would take others of Unicode for blanks, too.
@@ -14,7 +15,6 @@ _QUOTED = re.compile(r"""'([^']*)'|"([^"]*)"|\\(.)""", re.DOTALL)
 _SUBSCRIPT = re.compile(r"[A-Za-z_]\w*\[|\[(?![\[ \t\n])")
 _ARRAY = re.compile(r"[A-Za-z_]\w*(?:\[.*\])?\+?=", re.DOTALL)
 _DUPLICATION = re.compile(r"[<>]&(?:-|(?:[ \t]|\\\n)*)")
-_EVALUATION = re.compile(r"(?<![\w./-])(eval|let|unset)[ \t](?:[^\n;&|]|[<>]&)*\Z")
 _NUMERIC_TEST = re.compile(r"\s-(?:eq|ne|lt|le|gt|ge|v)\s")
 _BARE_BEFORE = re.compile(r"[A-Za-z0-9_/.:@=+\0-]*")
 _BARE_BEHIND = re.compile(r"[A-Za-z0-9_/.:@+\0 \t\n;)|-]|\Z")
@@ -123,9 +123,9 @@ class Scanner(Reader):
     def _place(self) -> None:
         if self.word == self.descriptor:
             self.refuse_place(self.position, "behind >& or <&, which bash expands twice; write >file 2>&1")
-        if builtin := _EVALUATION.search(self.text[: self.position].replace("\\\n", " ")):
+        if builtin := evaluator(self.text[: self.position]):
             self.refuse_place(
-                self.position, f"an argument of {builtin[1]}, which runs it; give Raw text if it is code"
+                self.position, f"an argument of {builtin}, which may run it; give Raw text if it is code"
             )
         before, behind = self.text[self.word : self.position], self.position + 1
         self.found.append(
