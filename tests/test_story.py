@@ -6,11 +6,13 @@ import time
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.test import Client
 from django.urls import path
 
 from orchestration import ServiceController, executors
 from orchestration.models import Route, ScriptLog, Server
 
+from .services.concurrency import in_threads
 from .services.sshd import wait_until
 from .webapps.models import WebApp
 
@@ -170,3 +172,24 @@ def test_a_silent_server_holds_up_neither_the_request_nor_the_others(story, clie
         assert any("in the background" in str(message) for message in answer.context["messages"])
     told = wait_until(ScriptLog.objects.waiting().first, "the end of the try")
     assert told.server_name == other.host.name
+
+
+@pytest.mark.lesson(10)
+def test_two_people_at_once_have_one_effect_each_in_order(story, client):
+    web, _ = story
+    client.post("/story/webapps/webapp/add/", form())
+    change = f"/story/webapps/webapp/{WebApp.objects.get().pk}/change/"
+    ada = get_user_model().objects.get()
+
+    def edit(person):
+        browser = Client()
+        browser.force_login(ada)
+        return [browser.post(change, form(comment=f"{person} {turn}")).status_code for turn in range(5)]
+
+    assert in_threads(lambda: edit("ada"), lambda: edit("bob")) == [[302] * 5] * 2
+    wait_until(lambda: not ScriptLog.objects.unfinished().exists(), "all scripts")
+    logs = ScriptLog.objects.filter(backend="StorySite").order_by("number")
+    assert [(log.number, log.state) for log in logs] == [(n, ScriptLog.SUCCESS) for n in range(1, 12)]
+    starts = [log.started_at for log in logs]
+    assert starts == sorted(starts)
+    assert (web.home / "shop/index.html").read_text() == WebApp.objects.get().comment
