@@ -122,7 +122,7 @@ def test_work_for_a_stopped_host_waits_and_is_applied_when_it_is_back(demo):
         demo.type(f"stop {host}", f"{host} is stopped.")
     demo.post("panel/website/add/", **website("blog"))
     waiting = "orchestration/scriptlog/?state__exact=RECEIVED"
-    assert "save blog" in demo.get(waiting)
+    until(lambda: "save blog" in demo.get(waiting), 30)  # not while it is being tried
     assert not any(site.exists() for site in sites)
     for host in ("web1", "web2"):
         demo.type(f"start {host}", f"{host} is running.")
