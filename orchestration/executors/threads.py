@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connections
 
 from orchestration import lanes as queues
+from orchestration.methods import pools
 from orchestration.settings import options
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,12 @@ class Threads:
         self._has_alarm = threading.Condition(self._lock)
         self._stopping = False
         self._queue: deque[int] = deque()
-        #: Lanes that wait in the queue or are drained now; True: drain once more afterwards.
+        #: Lanes to be tried again: they get half of the threads, for those may wait long for dead servers.
+        self._retries: deque[int] = deque()
+        #: Lanes whose last try failed, and how many of them are drained now.
+        self._troubled: set[int] = set()
+        self._retrying = 0
+        #: Lanes that wait in a queue or are drained now; True: drain once more afterwards.
         self._known: dict[int, bool] = {}
         #: When lanes shall be woken, on the monotonic clock of this process.
         self._alarms: dict[int, float] = {}
@@ -64,8 +70,9 @@ class Threads:
         deadline = time.monotonic() + seconds
         with self._lock:
             self._stopping = True
-            while self._queue:
-                del self._known[self._queue.pop()]
+            for queue in (self._queue, self._retries):
+                while queue:
+                    del self._known[queue.pop()]
             self._alarms.clear()
             self._has_work.notify_all()
             self._has_alarm.notify_all()
@@ -76,20 +83,36 @@ class Threads:
             logger.warning("Scripts still run after %g seconds: their end will not be seen.", seconds)
 
     def _enqueue(self, lane: int) -> None:
-        """Put a lane in the queue, once; called with the lock held."""
+        """Put a lane in its queue, once; called with the lock held."""
         self._alarms.pop(lane, None)
         if lane in self._known:
             self._known[lane] = True
             return
-        self._known[lane] = False
-        self._queue.append(lane)
-        if self._idle < len(self._queue) and len(self._workers) < options.DRAIN_THREADS:
-            self._workers.add(self._run(self._work, "orchestration-drain"))
-        self._has_work.notify()
+        if self._idle <= self._ready and len(self._workers) < options.DRAIN_THREADS:
+            self._hire()
+        if self._workers:  # else the watcher tries again
+            self._known[lane] = False
+            (self._retries if lane in self._troubled else self._queue).append(lane)
+            self._has_work.notify()
 
-    def _run(self, target: Callable[[], None], name: str) -> threading.Thread:
+    @property
+    def _ready(self) -> int:
+        """Return how many lanes could be drained now."""
+        room = max(options.DRAIN_THREADS // 2, 1) - self._retrying
+        return len(self._queue) + max(min(len(self._retries), room), 0)
+
+    def _hire(self) -> None:
+        """Start one more thread that drains."""
+        if worker := self._run(self._work, "orchestration-drain"):
+            self._workers.add(worker)
+
+    def _run(self, target: Callable[[], None], name: str) -> threading.Thread | None:
         thread = threading.Thread(target=target, name=name, daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no room for it, or the interpreter ends
+            logger.warning("Scripts wait for a thread: %s", error)
+            return None
         return thread
 
     # What drains
@@ -107,29 +130,33 @@ class Threads:
         """Return the next lane; None, and this thread counts no more, when none comes."""
         with self._lock:
             self._idle += 1
-            self._has_work.wait_for(lambda: self._queue or self._stopping, IDLE)
+            self._has_work.wait_for(lambda: self._ready or self._stopping, IDLE)
             self._idle -= 1
             if self._queue:
                 return self._queue.popleft()
+            if self._ready:
+                self._retrying += 1
+                return self._retries.popleft()
             self._workers.discard(threading.current_thread())
             return None
 
     def _drain(self, lane: int) -> queues.Rest:
+        """Drain a lane; whatever breaks must not end the thread, and the watcher tries again."""
         try:
             return queues.drain(lane, stop=lambda: self._stopping)
         except (OperationalError, InterfaceError) as error:
             logger.warning("Lane %s waits for the database: %s", lane, error)
-        except Exception:
-            # A fault of ours must not end the thread; the watcher tries again.
+        except BaseException:  # no Ctrl-C comes here, but a method may call sys.exit()
             logger.exception("Lane %s could not be drained.", lane)
         finally:
-            close_old_connections()
+            _let_go_of_databases()
         return queues.Rest()
 
     def _settle(self, lane: int, rest: queues.Rest) -> None:
         """Queue what is due now, the lane itself behind all others, and set an alarm for what is not."""
         with self._lock:
             is_woken = self._known.pop(lane)
+            self._note(lane, has_failed=bool(rest.again))
             if self._stopping:
                 return
             for other in rest.wake:
@@ -139,6 +166,13 @@ class Threads:
             elif rest.again is not None:
                 self._alarms[lane] = time.monotonic() + rest.again
                 self._has_alarm.notify()
+
+    def _note(self, lane: int, *, has_failed: bool) -> None:
+        """Remember whether a drained lane is in trouble; called with the lock held."""
+        if lane in self._troubled:
+            self._retrying -= 1
+            self._has_work.notify()
+        (self._troubled.add if has_failed else self._troubled.discard)(lane)
 
     # What looks for work that nobody announced
 
@@ -165,15 +199,29 @@ class Threads:
             return True
 
     def _look(self) -> None:
-        try:
-            lanes = queues.due()
-        except DatabaseError as error:
-            # It is away, or has no tables yet: the next look may find it back.
-            logger.warning("Could not look for scripts that were left alone: %s", error)
-            return
-        finally:
-            close_old_connections()
-        with self._lock:
-            for lane in lanes:
+        for lane in self._due():
+            with self._lock:
                 if not self._stopping:
                     self._enqueue(lane)
+        pools.close_idle()
+
+    def _due(self) -> list[int]:
+        """Return the lanes that were left alone; whatever breaks must not end the watcher."""
+        try:
+            return queues.due()
+        except (DatabaseError, InterfaceError) as error:
+            # It is away, or has no tables yet: the next look may find it back.
+            logger.warning("Could not look for scripts that were left alone: %s", error)
+        except Exception:
+            logger.exception("Could not look for scripts that were left alone.")
+        finally:
+            _let_go_of_databases()
+        return []
+
+
+def _let_go_of_databases() -> None:
+    """Close the connections that shall not be kept; one that is broken may refuse even that."""
+    try:
+        close_old_connections()
+    except Exception as error:  # noqa: BLE001  drivers raise errors of their own
+        logger.warning("A connection to the database could not be closed: %s", error)

@@ -74,8 +74,8 @@ def due() -> list[int]:
     first = logs.waiting().order_by("number").values("number")[:1]
     later = logs.waiting().filter(Q(not_before__gt=now_plus()) | _is_blocked(), number=OuterRef("head"))
     is_free = Q(lease=None) | lease.free("lease__")
-    lanes = Lane.objects.using(alias()).filter(is_free, server__is_active=True).annotate(head=Subquery(first))
-    is_due = Q(head__isnull=False) & ~Exists(later)
+    lanes = Lane.objects.using(alias()).filter(is_free).annotate(head=Subquery(first))
+    is_due = Q(head__isnull=False, server__is_active=True) & ~Exists(later)
     return list(lanes.filter(is_due | Exists(logs.running())).values_list("pk", flat=True))
 
 

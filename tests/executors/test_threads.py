@@ -7,13 +7,18 @@ import threading
 import time
 
 import pytest
-from django.db import connection
+from django.db import InterfaceError, connection
+from django.db.backends.signals import connection_created
+from django.test import override_settings
 
 from orchestration import executors, lanes
 from orchestration.exceptions import ConnectionFailed
 from orchestration.executors.threads import Threads
+from orchestration.methods.pools import Pool
 from orchestration.models import Lane, Lease, ScriptLog
 from orchestration.models.clock import now_plus
+from orchestration.scripts import Host, Tick
+from orchestration.testing import RecordingMethod
 from tests.lanes.scripts import script, section
 from tests.services.concurrency import PATIENCE, until
 
@@ -130,6 +135,115 @@ def test_a_drain_that_breaks_is_logged_and_the_thread_goes_on(threaded, store, s
     del settings.ORCHESTRATION_LEASE
     executors.wake(queued.lanes)
     until(lambda: states() == {"SUCCESS"})
+
+
+class Quitting(RecordingMethod):
+    """A method that calls sys.exit()."""
+
+    def run(self, host, unit):
+        sys.exit("no more")
+
+
+def test_a_method_that_exits_ends_no_thread(threaded, store, server, settings, caplog):
+    settings.ORCHESTRATION_POLL = 0.05
+    settings.ORCHESTRATION_DRAIN_THREADS = 1
+    queued = store(script(server()))
+    with override_settings(ORCHESTRATION_SSH_METHOD="tests.executors.test_threads.Quitting"):
+        executors.wake(queued.lanes)
+        until(lambda: "could not be drained" in caplog.text)
+    until(lambda: states() == {"ABORTED"})
+    executors.wake(store(script(server("web2"))).lanes)
+    until(lambda: states() == {"ABORTED", "SUCCESS"})
+
+
+@pytest.mark.parametrize("error", [InterfaceError("connection already closed"), RuntimeError("odd")])
+def test_a_look_that_breaks_is_logged_and_the_watcher_goes_on(
+    threaded, store, server, settings, caplog, error
+):
+    settings.ORCHESTRATION_POLL = 0.05
+    errors = [error]
+
+    def fail(**_):
+        if errors and threading.current_thread().name == "orchestration-watch":
+            raise errors.pop()
+
+    connection_created.connect(fail)
+    try:
+        executors.wake([])
+        until(lambda: str(error) in caplog.text)
+        store(script(server()))
+        until(lambda: states() == {"SUCCESS"})
+    finally:
+        connection_created.disconnect(fail)
+
+
+def test_a_thread_that_cannot_start_is_tried_again(threaded, store, server, settings, monkeypatch, caplog):
+    settings.ORCHESTRATION_POLL = 0.05
+    start, failures = threading.Thread.start, ["orchestration-drain", "orchestration-watch"]
+
+    def refuse(thread):
+        if thread.name in failures:
+            failures.remove(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    executors.wake(store(script(server())).lanes)
+    assert caplog.text.count("can't start new thread") == 2
+    executors.wake([])
+    until(lambda: states() == {"SUCCESS"})
+
+
+class Unreachable(RecordingMethod):
+    """A method that fails when the server is dead, at once or when ``gone`` is set again."""
+
+    gone = threading.Event()
+
+    def run(self, host, unit):
+        if not host.name.startswith("dead"):
+            yield from super().run(host, unit)
+            return
+        while not self.gone.wait(0.02):
+            yield Tick()
+        raise ConnectionFailed("Dead.")
+
+
+@pytest.mark.lesson(13)
+def test_dead_servers_do_not_take_all_threads(threaded, store, server, settings):
+    """G6: once it is known that a server is out of reach, its retries leave room for the others."""
+    settings.ORCHESTRATION_SSH_METHOD = "tests.executors.test_threads.Unreachable"
+    settings.ORCHESTRATION_DRAIN_THREADS = 4
+    settings.ORCHESTRATION_RETRY_PAUSE = 0.5
+    Unreachable.gone.set()
+    executors.wake(store(*[script(server(f"dead{number}")) for number in range(8)]).lanes)
+    until(lambda: ScriptLog.objects.filter(attempt__gt=0).count() == 8)
+    Unreachable.gone.clear()
+    until(lambda: len(executors.get()._retries) == 6, "two lanes to be tried, and the others to wait")
+    alive = store(script(server()))
+    executors.wake(alive.lanes)
+    [log] = lanes.wait(alive.waited, seconds=PATIENCE / 4)
+    Unreachable.gone.set()
+    assert log.is_success
+    ScriptLog.objects.waiting().update(state="REVOKED")
+    until(lambda: not executors.get()._known)
+    assert executors.get()._retrying == 0
+
+
+def test_unused_connections_are_closed(threaded, settings):
+    settings.ORCHESTRATION_POLL = 0.05
+    settings.ORCHESTRATION_POOL_IDLE = 0.05
+    closed = threading.Event()
+
+    class Connection:
+        is_closed = False
+        close = closed.set
+
+    pool, host = Pool(lambda host: Connection()), Host("web1")
+    entry, _ = pool.enter(host, patience=1)
+    pool.leave(host, entry)
+    executors.wake([])
+    assert closed.wait(PATIENCE)
+    assert len(pool) == 0
 
 
 def test_stopping_waits_for_what_runs_and_starts_nothing_more(threaded, store, server):

@@ -460,6 +460,17 @@ class TestFollowing:
         lanes.drain(queued.lanes[1])
         assert state_of(*queued.logs) == ["RECEIVED", "SUCCESS"]
 
+    def test_what_a_vanished_worker_left_on_an_inactive_server_ends_too(self, recording, store, server):
+        """Else nobody could delete the server: something would run there for ever."""
+        web = server()
+        queued = store(script(web), script(web))
+        ScriptLog.objects.filter(pk=queued.logs[0].pk).update(state="STARTED")
+        type(web).objects.update(is_active=False)
+        assert lanes.due() == queued.lanes
+        drain(queued)
+        assert state_of(*queued.logs) == ["ABORTED", "RECEIVED"]
+        assert lanes.due() == []
+
 
 class TestInstallation:
     def test_another_installation_runs_nothing_and_says_so_once(self, recording, store, server, caplog):
