@@ -127,6 +127,14 @@ def test_missing_key_is_a_warning_that_says_why(settings, tmp_path):
     assert "No such file" in message.msg
 
 
+def test_key_path_may_begin_with_the_home(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings.ORCHESTRATION_SSH_KEY_PATH = "~/key"
+    assert ids(configuration.check_key_file()) == ["W005"]
+    (tmp_path / "key").touch(0o640)
+    assert ids(configuration.check_key_file()) == ["E006"]
+
+
 def test_without_a_key_path_there_is_nothing_to_check(settings):
     settings.ORCHESTRATION_SSH_KEY_PATH = ""
     assert configuration.check_key_file() == []

@@ -82,7 +82,7 @@ def check_key_file(**kwargs: object) -> list[checks.CheckMessage]:
     if not path or not isinstance(path, str):
         return []
     try:
-        mode = Path(path).stat().st_mode
+        mode = Path(path).expanduser().stat().st_mode
     except OSError as error:
         return [_missing_key(path, error)]
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
