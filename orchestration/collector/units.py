@@ -120,7 +120,9 @@ class Unit:
         """Wait for its scripts that are not background (None: without a limit), then refresh ``logs``."""
         if self.queued is None:
             return
-        lanes.wait(self.queued.waited, seconds=seconds)
+        # With a limit it is a request, which must not drain what others left.
+        remind = self.wake if seconds is None else None
+        lanes.wait(self.queued.waited, seconds=seconds, remind=remind)
         logs = ScriptLog.objects.using(alias()).filter(unit=self.uuid)
         self.logs = list(logs.select_related("server").defer("payload").order_by("pk"))
 

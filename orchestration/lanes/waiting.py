@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from django.db.models import Exists, OuterRef
 
 from orchestration.models import ScriptLog
 from orchestration.models.clock import now_plus
 from orchestration.models.database import alias
+from orchestration.settings import options
 
 #: Seconds between two looks: the first one, and the longest.
 FIRST_LOOK, LONGEST_LOOK = 0.02, 0.5
@@ -27,14 +28,17 @@ def announce() -> None:
         _changed.notify_all()
 
 
-def wait(pks: Iterable[int], *, seconds: float | None = None) -> list[ScriptLog]:
+def wait(
+    pks: Iterable[int], *, seconds: float | None = None, remind: Callable[[], object] | None = None
+) -> list[ScriptLog]:
     """Wait until these logs have ended, at most ``seconds``; return them as they are then, by pk.
 
     What cannot go on now is not waited for: its server is inactive or was out of reach a moment ago.
+    ``remind`` is called every ``options.POLL`` seconds: who drained the lane before may have vanished.
     """
     pks = list(pks)
     deadline = time.monotonic() + seconds if seconds is not None else None
-    look = FIRST_LOOK
+    look, reminder = FIRST_LOOK, time.monotonic() + options.POLL
     while True:
         seen = _changes
         left = deadline - time.monotonic() if deadline is not None else look
@@ -42,6 +46,9 @@ def wait(pks: Iterable[int], *, seconds: float | None = None) -> list[ScriptLog]
             break
         _wait_for_change(seen, min(look, left))
         look = min(look * 2, LONGEST_LOOK)
+        if remind and time.monotonic() > reminder:
+            remind()
+            reminder = time.monotonic() + options.POLL
     return list(ScriptLog.objects.using(alias()).filter(pk__in=pks).defer("payload").order_by("pk"))
 
 

@@ -38,7 +38,7 @@ def execute(
         raise
     if _is_in_transaction():
         return [*looks, *queued.logs]
-    lanes.wait(queued.waited)
+    lanes.wait(queued.waited, remind=lambda: executors.wake(queued.lanes))
     return [*looks, *lanes.wait([log.pk for log in queued.logs], seconds=0)]
 
 

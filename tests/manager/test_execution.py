@@ -3,11 +3,12 @@
 import pytest
 from django.db import transaction
 
-from orchestration import Operation, ServiceController, executors, manager
+from orchestration import Operation, ServiceController, executors, manager, orchestrate
 from orchestration.exceptions import ConnectionFailed, ForeignInstallation, RouteBroken
-from orchestration.models import Installation, Lane, OperationLog, Route, ScriptLog
+from orchestration.models import Installation, Lane, Lease, OperationLog, Route, ScriptLog
+from orchestration.models.clock import now_plus
 from orchestration.testing import enabled_execution
-from tests.services.concurrency import until
+from tests.services.concurrency import in_threads, until
 from tests.webapps.models import Domain
 
 pytestmark = pytest.mark.databases
@@ -116,6 +117,17 @@ class TestExecute:
         assert broken.broken
         assert not good.broken
 
+    def test_work_behind_a_vanished_worker_is_done_when_its_lease_expires(
+        self, recording, route, domain, ExecutedZone, settings
+    ):
+        """The executor "inline" has no watcher, and nobody else may be there."""
+        settings.ORCHESTRATION_POLL = 0.05
+        lane = Lane.objects.create(server=route().host)
+        for run in (manager.execute, orchestrated):
+            Lease.objects.update_or_create(lane=lane, defaults={"owner": "gone", "expires_at": now_plus(0.3)})
+            [[log]] = in_threads(lambda run=run: run([Operation(ExecutedZone, domain, "save")]))
+            assert log.state == ScriptLog.SUCCESS
+
     def test_a_broken_announcement_loses_nothing(
         self, recording, route, domain, ExecutedZone, settings, caplog
     ):
@@ -127,6 +139,12 @@ class TestExecute:
         settings.ORCHESTRATION_EXECUTOR = "inline"
         executors.wake([log.lane_id])
         assert ScriptLog.objects.get(pk=log.pk).state == ScriptLog.SUCCESS
+
+
+def orchestrated(operations):
+    with orchestrate() as unit:
+        operations[0].instance.save()
+    return unit.logs
 
 
 class Deaf:
