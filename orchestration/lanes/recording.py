@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from math import inf
 from random import SystemRandom
 from time import monotonic, sleep
 from typing import Any
@@ -64,7 +65,8 @@ class Recorder:
     def tick(self) -> None:
         """Renew the lease and write what is new, when it is time for it. Raises LeaseLost.
 
-        While the database is away the script goes on: nobody else can take the lease then either.
+        While the database is away the script goes on: nobody else can take the lease then either. It also
+        goes on when the database refuses what it printed; then nothing more is shown before its end.
         """
         now = monotonic()
         try:
@@ -75,6 +77,9 @@ class Recorder:
             elif now >= self._next_renewal:
                 self._next_renewal = now + 1
                 self._renew()
+        except Refused as error:
+            self._next_write = inf
+            self._say_refused(error)
         except Away as error:
             self._bear(error)
 
@@ -87,13 +92,16 @@ class Recorder:
             except Refused as error:
                 if write == self._write_bare_end:
                     raise
-                logger.error("Lane %s: the database refuses a result: %s", self.claim.lane, error)
+                self._say_refused(error)
                 write = self._write_bare_end
             except Away as error:
                 if monotonic() > deadline or connections[alias()].in_atomic_block:
                     raise
                 self._bear(error)
                 sleep(PATIENCE)
+
+    def _say_refused(self, error: Exception) -> None:
+        logger.error("Lane %s: the database refuses a result: %s", self.claim.lane, error)
 
     def _bear(self, error: Exception) -> None:
         """Say that the database is away, and let the next query open a new connection."""

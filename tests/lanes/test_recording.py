@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import DataError, OperationalError, connection
 
 from orchestration import lanes, methods
 from orchestration.exceptions import LeaseLost
@@ -184,6 +184,29 @@ def test_text_is_recorded_as_it_was_printed(act):
 
     [log] = act(events)
     assert log.stdout == text
+
+
+def test_output_that_the_database_refuses_does_not_end_the_script(act, clock):
+    """As MariaDB refuses an emoji in a table of an old character set."""
+
+    def refuse(execute, sql, params, *arguments):
+        if sql.startswith("UPDATE") and "\U0001f600" in str(params):
+            raise DataError("Incorrect string value")
+        return execute(sql, params, *arguments)
+
+    def events(job):
+        yield Output(job.id, 1, "\U0001f600".encode())
+        clock.now += 1
+        yield Tick()
+        Lease.objects.update(expires_at=now_plus(1))
+        clock.now += 16
+        yield Tick()
+        assert Lease.objects.filter(expires_at__gt=now_plus(50)).exists()
+        yield Done(job.id, 0)
+
+    with connection.execute_wrapper(refuse):
+        [log] = act(events)
+    assert (log.state, log.exit_code, log.reason) == ("SUCCESS", 0, recording.REFUSED)
 
 
 def test_the_lease_is_renewed_while_a_script_is_silent(act, clock):
