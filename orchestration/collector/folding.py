@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from orchestration.operations import DELETE, SAVE, Operation
 
@@ -18,13 +18,14 @@ from .watching import Backend, Watches
 Subject = tuple[Backend, Any]  # whatever type the model's key has
 
 
-def fold(entries: Iterable[Entry], watches: Watches, using: str) -> list[Operation]:
+def fold(entries: Iterable[Entry], watches: Watches, using: str, *, is_late: bool = False) -> list[Operation]:
     """Return operations in the order in which they were last asked for, each at most once.
 
     A later save replaces an earlier one, a delete removes earlier saves, and an object that was created
-    and deleted leaves nothing. Objects that did not send the last word themselves are read here.
+    and deleted leaves nothing. Objects that did not send the last word themselves are read here; when it
+    ``is_late``, behind the COMMIT of the changes, all are, and their rows stay locked.
     """
-    folding = Folding(watches, using)
+    folding = Folding(watches, using, is_late=is_late)
     for entry in entries:
         folding.add(entry)
     return folding.finish()
@@ -33,8 +34,8 @@ def fold(entries: Iterable[Entry], watches: Watches, using: str) -> list[Operati
 class Folding:
     """What is known so far of each object."""
 
-    def __init__(self, watches: Watches, using: str) -> None:
-        self._watches, self._using = watches, using
+    def __init__(self, watches: Watches, using: str, *, is_late: bool) -> None:
+        self._watches, self._using, self._is_late = watches, using, is_late
         #: In order; None: an object that is yet to be read.
         self._operations: dict[tuple[Subject, str], Operation | None] = {}
         self._new: set[Subject] = set()
@@ -77,8 +78,8 @@ class Folding:
             self._new.add(subject)
         self._put(subject, Operation(backend, cast(entry.instance, backend.model_class()), SAVE))
         self._stale.discard(subject)
-        if entry.fields is not None or entry.instance.get_deferred_fields():
-            # The other fields may hold values that were never saved, or none.
+        if self._is_late or entry.fields is not None or entry.instance.get_deferred_fields():
+            # Others may have saved it since; the other fields may hold values that were never saved, or none.
             self._stale.add(subject)
 
     def _add_deleted(self, entry: Deleted) -> None:
@@ -125,7 +126,13 @@ class Folding:
         keys: dict[type[Model], set[Any]] = {}
         for backend, key in subjects:
             keys.setdefault(backend.model_class(), set()).add(key)
-        return {model: model._base_manager.using(self._using).in_bulk(keys[model]) for model in keys}
+        return {model: self._queryset(model).in_bulk(keys[model]) for model in keys}
+
+    def _queryset(self, model: type[Model]) -> QuerySet[Model]:
+        if self._is_late:
+            # A plain one: what a manager adds can often not be locked.
+            return QuerySet(model, using=self._using).select_for_update()
+        return model._base_manager.using(self._using).all()
 
 
 def _subject(backend: Backend, key: object) -> Subject:

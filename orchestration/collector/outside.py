@@ -15,11 +15,14 @@ from django.db.models import Model
 
 from orchestration.exceptions import OrchestrationError, OutsideUnit
 from orchestration.models.database import alias
+from orchestration.operations import Operation
 from orchestration.settings import options
 
 from . import units
+from .folding import fold
 from .journal import Entry
 from .units import Unit
+from .watching import watches
 
 logger = logging.getLogger(__name__)
 
@@ -92,11 +95,15 @@ class Trailing(Unit):
         hooks = connections[self.using].run_on_commit
         return not self.is_finished and any(hook[1] == self.flush for hook in hooks)
 
+    def operations(self) -> list[Operation]:
+        """Return what is to be done, with the newest states: units may have stored those already."""
+        return fold(self._journal.entries, watches, self.using, is_late=True)
+
     def flush(self) -> None:
         """Store what was collected; what cannot be stored is reported, because its change stands."""
         self.close()
         try:
-            with transaction.atomic(using=alias()):
+            with transaction.atomic(using=self.using), transaction.atomic(using=alias(), savepoint=False):
                 self.store()
         except OrchestrationError as error:
             logger.exception("What %s changed is saved, but nothing runs on servers.", self)

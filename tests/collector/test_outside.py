@@ -95,6 +95,19 @@ def test_a_transaction_is_stored_as_a_whole_after_its_commit(backend, after_comm
     assert len(woken) == 1
 
 
+def test_what_a_unit_has_stored_since_is_not_undone_by_an_older_state(
+    define, everywhere, after_commit, woken
+):
+    everywhere(define("Apps", "webapps.WebApp", save=lambda self, app: self.append(f"echo {app.name}")))
+    with transaction.atomic():
+        app = WebApp.objects.create(name="old")
+        with orchestrate():
+            app.name = "new"
+            app.save()
+    scripts = ScriptLog.objects.order_by("number").values_list("script", flat=True)
+    assert ["echo new" in script for script in scripts] == [True, True]
+
+
 @pytest.mark.lesson(2)
 def test_savepoints_that_are_rolled_back_do_not_count(backend, after_commit):
     with transaction.atomic():
