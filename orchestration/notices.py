@@ -90,8 +90,9 @@ def _distinct(found: Iterable[T]) -> list[T]:
 
 def _url(request: HttpRequest, logs: Sequence[ScriptLog]) -> str:
     """Return where the logs are shown to this person, or nothing."""
-    user = getattr(request, "user", None)
-    if not logs or user is None or not user.has_perm("orchestration.view_scriptlog"):
+    # Users of a project's own may have no permissions.
+    has_perm = getattr(getattr(request, "user", None), "has_perm", None)
+    if not logs or has_perm is None or not has_perm("orchestration.view_scriptlog"):
         return ""
     try:
         if len(logs) == 1:

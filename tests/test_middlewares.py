@@ -5,6 +5,7 @@
 import asyncio
 import json
 from contextlib import suppress
+from types import SimpleNamespace
 
 import django
 import pytest
@@ -140,6 +141,21 @@ async def rendezvous(request):
     return HttpResponse("met")
 
 
+def leave(request):
+    get_user_model().objects.get(pk=request.user.pk).delete()
+    return HttpResponse("gone")
+
+
+def simple_user(get_response):
+    """Know people that are no rows, and have no permissions: a middleware."""
+
+    def middleware(request):
+        request.user = SimpleNamespace(pk="token-5", is_authenticated=True)
+        return get_response(request)
+
+    return middleware
+
+
 def is_atomic(request):
     return HttpResponse(str(connection.in_atomic_block))
 
@@ -167,6 +183,7 @@ urlpatterns = [
     path("delete/", delete),
     path("delete-and-swallow/", delete_and_swallow),
     path("orphan/", orphan),
+    path("leave/", leave),
     path("async/", asave),
     path("async-nested/", anest),
     path("async-crash/", asave_then_crash),
@@ -236,6 +253,29 @@ def test_a_log_knows_who_asked_for_what(backend, client, staff):
     client.post("/save/?secret=1")
     log = ScriptLog.objects.get()
     assert (log.user, log.origin) == (staff, "/save/")
+
+
+def test_people_may_delete_their_own_account(backend, client, staff):
+    WebApp.objects.create(name="one", owner=staff)
+    assert client.post("/leave/").status_code == 200
+    assert found() == ([], 1)
+    assert ScriptLog.objects.get().user is None
+
+
+@pytest.fixture
+def simple_users(settings):
+    *before, ours = settings.MIDDLEWARE
+    settings.MIDDLEWARE = [*before, f"{__name__}.simple_user", ours]
+
+
+def test_users_that_are_no_rows_may_save(simple_users, backend, client):
+    assert client.post("/save/").status_code == 200
+    assert found() == (["one"], 1)
+    assert ScriptLog.objects.get().user is None
+
+
+def test_users_that_are_no_rows_are_told_of_failures(simple_users, broken_route, client):
+    assert "Nothing was changed" in client.post("/save/").content.decode()
 
 
 def test_a_returned_404_commits(backend, client):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
-from inspect import iscoroutinefunction
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -81,6 +81,8 @@ class orchestrate:  # noqa: N801  used like contextlib's context managers
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Make each call of a function, sync or async, a unit of work."""
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise UnitClosed("A generator runs when its call has ended: put the block into it.")
         user, origin = self._user, self._origin or f"{function.__module__}.{function.__qualname__}"
 
         @wraps(function)

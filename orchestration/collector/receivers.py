@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import Model
 
 from orchestration.exceptions import BackendFailed
+from orchestration.manager import describe
 from orchestration.operations import DELETE, Operation
 
 from . import pointers
@@ -153,12 +154,12 @@ def _look(backend: Backend, instance: Model) -> None:
     except BackendFailed:
         raise
     except Exception as error:  # whatever a backend raises: its author needs to know where
-        name = backend.get_name()
+        name, what = backend.get_name(), describe(instance)
         raise BackendFailed(
-            f"{name} failed before the deletion of {instance}: {type(error).__name__}: {error}",
+            f"{name} failed before the deletion of {what}: {type(error).__name__}: {error}",
             backend=name,
             action=DELETE,
-            instance=str(instance),
+            instance=what,
         ) from error
 
 

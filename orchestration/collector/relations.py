@@ -10,6 +10,7 @@ from django.db.models import ForeignKey, Model
 from orchestration.backends import ServiceBackend
 from orchestration.backends.base import follow
 from orchestration.exceptions import BackendFailed
+from orchestration.manager import describe
 
 from .watching import Backend, foreign_key, through_of
 
@@ -32,7 +33,7 @@ def reach(instance: Model, backend: Backend, path: str) -> Keys:
         raise BackendFailed(
             f"{name} cannot reach its objects from {label} by '{path}': {error}. Correct its related_models.",
             backend=name,
-            instance=str(instance),
+            instance=describe(instance),
         ) from error
 
 

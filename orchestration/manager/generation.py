@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from django.dispatch import Signal
@@ -91,8 +92,8 @@ class Writer:
             signals.pre_action.send(**names)
             getattr(backend, action)(instance)
             signals.post_action.send(**names)
-        except Exception as error:
-            raise self._failure(action, operation, error) from error
+        except Exception as error:  # noqa: BLE001  whatever a backend raises: its author needs to know where
+            raise self._failure(action, operation, error) from self._cause(error)
         self.operations.append(operation)
         self.is_deletion &= action == DELETE
         self.is_background &= target.is_async(action) or action in backend.async_actions
@@ -129,8 +130,8 @@ class Writer:
     def _failing(self, action: str, operation: Operation) -> Iterator[None]:
         try:
             yield
-        except Exception as error:
-            raise self._failure(action, operation, error) from error
+        except Exception as error:  # noqa: BLE001  whatever a backend raises: its author needs to know where
+            raise self._failure(action, operation, error) from self._cause(error)
 
     def _failure(self, action: str, operation: Operation, error: Exception) -> BackendFailed:
         """Return the error that names backend, action and object, and no secret that was appended."""
@@ -138,3 +139,8 @@ class Writer:
         reason = mask(f"{type(error).__name__}: {error}", backends.known_secrets(self.backend))
         message = f"{name}.{action} failed for {instance}: {reason}"
         return BackendFailed(message, backend=name, action=action, instance=instance)
+
+    def _cause(self, error: Exception) -> Exception | None:
+        """Return the error unless it tells a secret: whoever logs the failure logs its cause, too."""
+        told = "".join(format_exception(error))
+        return error if mask(told, backends.known_secrets(self.backend)) == told else None

@@ -10,6 +10,7 @@ from operator import or_
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import OperationalError, transaction
 from django.db.models import Exists, F, OuterRef, Q, Subquery
@@ -63,10 +64,11 @@ def enqueue(
     if not scripts:
         return Queued(unit, [], [], [])
     with transaction.atomic(using=alias(), savepoint=False):
-        lanes = _lanes({(script.server, script.lane) for script in scripts})
+        lanes = _lanes({(script.server, script.lane) for script in scripts}, _author(user))
         rows = list(_number(scripts, lanes))
+        author = next(iter(lanes.values())).author
         for _, log in rows:
-            log.unit, log.user_id, log.origin = unit, user.pk if user else None, origin[:255]
+            log.unit, log.user_id, log.origin = unit, author, storable(origin[:255])
         _insert(rows)
     return _queued(unit, [log for _, log in rows], {lane.pk: lane for lane in lanes.values()})
 
@@ -74,18 +76,25 @@ def enqueue(
 # Lanes and numbers
 
 
-def _lanes(places: set[Place]) -> dict[Place, Any]:  # Any: lanes with annotations
+def _author(user: AbstractBaseUser | None) -> Subquery:
+    """Return a query for the key of a user: none of one that has no row, or whose row this unit deleted."""
+    users = get_user_model()._base_manager.all()
+    found = users.filter(pk=user.pk) if isinstance(user, users.model) else users.none()
+    return Subquery(found.values("pk")[:1])
+
+
+def _lanes(places: set[Place], author: Subquery) -> dict[Place, Any]:  # Any: lanes with annotations
     """Return the lanes; missing ones are created before any lock is taken, so nobody deadlocks."""
-    found = _find(places)
+    found = _find(places, author)
     if missing := sorted(places - found.keys()):
         lanes = [Lane(server_id=server, name=name) for server, name in missing]
         Lane.objects.using(alias()).bulk_create(lanes, ignore_conflicts=True)
-        found = _find(places)
+        found = _find(places, author)
     return found
 
 
-def _find(places: set[Place]) -> dict[Place, Any]:  # Any: lanes with annotations
-    """Return the lanes that exist, with what decides whether somebody waits for their work."""
+def _find(places: set[Place], author: Subquery) -> dict[Place, Any]:  # Any: lanes with annotations
+    """Return the lanes that exist, with the author, and what decides whether somebody waits for them."""
     servers = defaultdict(list)
     for server, name in places:
         servers[name].append(server)
@@ -97,6 +106,7 @@ def _find(places: set[Place]) -> dict[Place, Any]:  # Any: lanes with annotation
         .annotate(
             is_active=F("server__is_active"),
             is_delayed=Exists(delayed),
+            author=author,
             installation=Subquery(Installation.objects.values("name")[:1]),
         )
     )

@@ -9,6 +9,7 @@ from django.db.models import Model
 
 from orchestration.backends import ServiceBackend
 from orchestration.exceptions import InstanceGone
+from orchestration.lanes.output import storable
 from orchestration.models import OperationLog, ScriptLog
 from orchestration.operations import Operation
 from orchestration.router import Target
@@ -69,9 +70,20 @@ def _row(operation: Operation, log: ScriptLog) -> OperationLog:
         action=operation.action,
         content_type=ContentType.objects.get_for_model(instance),
         object_id="" if instance.pk is None else str(instance.pk),
-        instance_repr=text[:_LONGEST],
-        identity=(operation.backend.identity(instance) or text)[:_LONGEST],
+        instance_repr=_short(text),
+        identity=_short(_identity(operation) or text),
     )
+
+
+def _identity(operation: Operation) -> str:
+    try:
+        return operation.backend.identity(operation.instance)
+    except Exception:  # noqa: BLE001  by default it is the object's text: see describe()
+        return ""
+
+
+def _short(text: str) -> str:
+    return storable(text[:_LONGEST])
 
 
 def describe(instance: Model) -> str:

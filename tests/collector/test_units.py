@@ -406,3 +406,51 @@ def test_callbacks_of_a_test_case_wake_the_lane(backend, stored, woken, django_c
         WebApp.objects.create(name="one")
     assert stored() == [["save one"]]
     assert len(callbacks) == 1
+
+
+# Odd objects, odd functions
+
+
+def textless(app):
+    return app.owner.username
+
+
+def test_objects_without_a_text_are_stored_under_their_keys(backend, monkeypatch):
+    monkeypatch.setattr(WebApp, "__str__", textless)
+    with orchestrate():
+        app = WebApp.objects.create(name="one")
+    stored = ScriptLog.objects.get().operations.get()
+    assert stored.instance_repr == stored.identity == f"webapps.WebApp {app.pk}"
+
+
+def test_texts_that_databases_cannot_hold_are_stored_all_the_same(backend, monkeypatch):
+    monkeypatch.setattr(backend, "identity", lambda app: "a\0\udc80")
+    with orchestrate():
+        WebApp.objects.create(name="one")
+    assert ScriptLog.objects.get().operations.get().identity == "a\ufffd?"
+
+
+def test_a_backend_that_fails_before_a_delete_is_named_whatever_the_object(backend, monkeypatch):
+    monkeypatch.setattr(WebApp, "__str__", textless)
+    monkeypatch.setattr(backend, "before_delete", lambda self, app: app.no_such_thing)
+    with orchestrate.disabled():
+        app = WebApp.objects.create(name="one")
+    with (
+        pytest.raises(BackendFailed, match=rf"Apps failed before .* webapps\.WebApp {app.pk}"),
+        orchestrate(),
+    ):
+        app.delete()
+
+
+async def many_later():
+    yield WebApp.objects.acreate(name="one")
+
+
+def many():
+    yield WebApp.objects.create(name="one")
+
+
+@pytest.mark.parametrize("function", [many, many_later])
+def test_a_generator_is_refused_since_it_runs_after_its_call(function):
+    with pytest.raises(UnitClosed, match="generator"):
+        orchestrate()(function)

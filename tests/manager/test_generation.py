@@ -1,6 +1,7 @@
 """generate(): operations become one script per server and lane, with sections in order."""
 
 import os
+import traceback
 from contextlib import contextmanager
 
 import pytest
@@ -329,6 +330,16 @@ def test_an_error_tells_no_secret(make):
     with pytest.raises(BackendFailed) as caught:
         generate(operation(make("Site", save=save), app()))
     assert "cannot log in with ********" in str(caught.value)
+
+
+def test_the_cause_of_an_error_tells_no_secret_to_those_who_log_it(make):
+    def save(self, obj):
+        self.append("login %(password)s", {"password": Secret("hunter2")})
+        raise ValueError("failed") from LookupError("no hunter" + str(2))
+
+    with pytest.raises(BackendFailed) as caught:
+        generate(operation(make("Site", save=save), app()))
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_an_object_that_has_no_text_is_named_by_its_key(make, monkeypatch):

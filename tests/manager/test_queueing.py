@@ -36,6 +36,10 @@ class TestRows:
         assert first.origin == "/admin/"
         assert first.script == "a"
 
+    def test_an_origin_that_databases_cannot_hold_is_stored_all_the_same(self, recording, server):
+        store(script(server("web1"), section("A", text="a")), origin="/a\0b/")
+        assert ScriptLog.objects.get().origin == "/a\ufffdb/"
+
     def test_numbers_go_on_in_each_lane(self, recording, server):
         web, mail = server("web1"), server("mail1")
         store(script(web), script(mail))
