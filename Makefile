@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 DJANGO ?= Django~=5.2.0
-COVERAGE ?= 95
+COVERAGE ?= 97
 PYENV_ROOT ?= $(HOME)/.pyenv
 
 BIN := .venv/bin
