@@ -34,6 +34,8 @@ TICK = 5.0
 DOUBT, ANSWER = 10.0, 5.0
 #: Seconds between two signs of life while a unit runs; the runner leaves after ten minutes without.
 ALIVE = 60.0
+#: Bytes sent between two ticks: a second or so on a slow link.
+PIECE = 256 * 1024
 #: Bytes of noise (messages of the day) accepted before the runner's hello.
 NOISE = 1 << 20
 #: What shells say when there is no such program, and the runner when its Python is too old.
@@ -109,7 +111,7 @@ class RunnerConnection:
         """Run a unit; see ``methods.Method``."""
         exchange = Exchange(unit)
         try:
-            self._hand_over(exchange)
+            yield from self._hand_over(exchange)
             is_over = False
             while not is_over:
                 if not self._wait(exchange.has_news, TICK):
@@ -166,7 +168,7 @@ class RunnerConnection:
 
     # Sending
 
-    def _hand_over(self, exchange: Exchange) -> None:
+    def _hand_over(self, exchange: Exchange) -> Iterator[Tick]:
         """Send a unit. Raises HostUnreachable when certainly not all of it went out."""
         data = encode(exchange.unit)
         if not self._is_usable():
@@ -174,9 +176,25 @@ class RunnerConnection:
         with self._turn:
             self._exchanges.update(dict.fromkeys(exchange.keys, exchange))
         try:
-            self._send(data)
+            yield from self._send_in_pieces(data)
         except ConnectionLost as error:
             raise self._not_sent() from error
+
+    def _send_in_pieces(self, data: bytes) -> Iterator[Tick]:
+        """Send what may take minutes on a slow link, or wait for others who do."""
+        while not self._sending.acquire(timeout=TICK):
+            yield Tick()
+        try:
+            for start in range(0, len(data), PIECE):
+                if start:
+                    yield Tick()
+                self._channel.send(data[start : start + PIECE])
+        except BaseException:  # also when nobody wants the rest: nothing can follow half a frame
+            self.close()
+            raise
+        finally:
+            self._sent = time.monotonic()
+            self._sending.release()
 
     def _not_sent(self) -> HostUnreachable:
         return HostUnreachable(f"The connection to {self._name} was cut before the script was sent.")
@@ -196,7 +214,7 @@ class RunnerConnection:
             if not (self._is_closed or self._is_read):
                 self._read(0)
         asked = time.monotonic()
-        if self._is_closed or asked - self._heard < DOUBT:
+        if self._is_closed or self._sending.locked() or asked - self._heard < DOUBT:
             return not self._is_closed
         try:
             self._send(b"alive 0\n")

@@ -85,6 +85,33 @@ def runner_pid(method):
 # Before anything runs
 
 
+def test_ticks_come_while_a_big_unit_is_sent(method):
+    """A lease must not end because a link is slow."""
+    events = list(method.run(HOST, make_unit("#" * 4 * runner.PIECE)))
+    first = next(index for index, event in enumerate(events) if not isinstance(event, Tick))
+    assert first >= 4
+
+
+def test_ticks_come_while_another_thread_sends(method, monkeypatch):
+    monkeypatch.setattr(runner, "TICK", 0.01)
+    run(method, "true")
+    big = method.run(HOST, make_unit("#" * 4 * runner.PIECE))
+    assert isinstance(next(big), Tick)
+    events = method.run(HOST, make_unit("echo fine"))
+    assert [next(events) for _ in range(3)] == [Tick()] * 3
+    list(big)
+    assert any(isinstance(event, Done) and event.is_success for event in events)
+
+
+def test_half_a_unit_that_nobody_wants_any_more_runs_nothing(method, tmp_path):
+    run(method, "true")
+    big = method.run(HOST, make_unit(f"touch {tmp_path}/ran\n" + "#" * 4 * runner.PIECE))
+    next(big)
+    big.close()
+    assert run(method, "echo fine")[0].stdout == b"fine\n"
+    assert not (tmp_path / "ran").exists()
+
+
 def test_what_a_login_prints_is_skipped(make_method):
     method = make_method("seq 1000; printf 'hello 0 me 1'; echo noise >&2; {command}")
     assert run(method, "echo fine")[0].stdout == b"fine\n"
@@ -149,8 +176,7 @@ def test_sudo_makes_the_whole_runner_root(make_method, tmp_path):
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "zsh", "ksh", "fish", "tcsh", "csh", "busybox sh"])
 def test_every_login_shell_understands_the_command(shell):
-    path = shutil.which(shell.split()[0]) or pytest.skip(f"{shell} is not installed")
-    words = [path, *shell.split()[1:], "-c", bundle.command("abc")]
+    words = [require(shell.split()[0]), *shell.split()[1:], "-c", bundle.command("abc")]
     result = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
     assert result.stdout == b"hello 0 abc 1\n"
 
@@ -246,7 +272,7 @@ def test_what_another_thread_has_read_to_the_end_is_not_lost(method, monkeypatch
 
     def slowly(connection, exchange):
         hand_over(connection, exchange)
-        other = threading.Thread(target=connection._wait, args=(lambda: exchange.is_over, 20))
+        yield from hand_over(connection, exchange)
         other.start()
         other.join()
 
