@@ -22,6 +22,7 @@ from orchestration.methods.exchange import encode
 from orchestration.methods.local import LocalLink
 from orchestration.methods.runner import RunnerMethod
 from orchestration.scripts import Done, Host, Tick
+from tests.services.programs import require
 
 from .units import collect, has_stopped_writing, is_alive, make_job, make_unit, peak_memory, wait_until
 
@@ -271,8 +272,8 @@ def test_what_another_thread_has_read_to_the_end_is_not_lost(method, monkeypatch
     hand_over = runner.RunnerConnection._hand_over
 
     def slowly(connection, exchange):
-        hand_over(connection, exchange)
         yield from hand_over(connection, exchange)
+        other = threading.Thread(target=connection._wait, args=(lambda: exchange.is_over, 20))
         other.start()
         other.join()
 
