@@ -3,7 +3,8 @@
 set -euo pipefail
 
 packages=(
-    openssh-client openssh-server shellcheck
+    openssh-client openssh-server sudo shellcheck
+    busybox csh dash fish ksh tcsh zsh
     postgresql mariadb-server
     gcc pkg-config libmariadb-dev
 )

@@ -1,13 +1,13 @@
 """The panel: what its models accept, and what its backends write on a server."""
 
 import os
-import shutil
 import subprocess
 
 import pytest
 from django.core.exceptions import ValidationError
 
 from example_project.panel import models, passwords
+from tests.services.programs import require
 
 from .conftest import SCRIPTS
 
@@ -66,11 +66,8 @@ def test_a_delete_takes_away_what_the_save_wrote_and_may_run_twice(case, script_
 
 @pytest.mark.parametrize("path", sorted(SCRIPTS.glob("*.sh")), ids=lambda path: path.name)
 def test_shellcheck_finds_nothing(path):
-    if not shutil.which("shellcheck"):
-        assert "CI" not in os.environ, "shellcheck is missing"
-        pytest.skip("shellcheck is not installed")
     # SC2164: "cd" without "|| exit" is what "set -e" is for.
-    command = ["shellcheck", "--shell=bash", "--severity=warning", "--exclude=SC2164", str(path)]
+    command = [require("shellcheck"), "--shell=bash", "--severity=warning", "--exclude=SC2164", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import shutil
 import threading
 import time
 import tracemalloc
@@ -25,6 +24,7 @@ from orchestration.methods.paramiko.channel import WINDOW
 from orchestration.methods.paramiko.link import ParamikoTransport
 from orchestration.methods.plain import PlainConnection
 from orchestration.scripts import Done, Job, Output, Started, Tick, Unit
+from tests.services.programs import require
 from tests.services.sshd import generate_key, is_running, wait_until
 
 MIB = 1024 * 1024
@@ -442,9 +442,9 @@ def test_no_bash_is_said_to_be_missing(method, sshd_factory, path_without):
         assert log[0].status is None
 
 
-@pytest.mark.skipif(not shutil.which("sudo"), reason="needs sudo")
 @pytest.mark.parametrize("is_plain", [False, True])
 def test_sudo_runs_scripts_as_root_and_kills_them_at_their_limit(method, sshd, is_plain):
+    require("sudo")
     host = dataclasses.replace(sshd.host, sudo=True)
     unit = unit_of("id -u; exit 5", job("echo $$; exec sleep 60", idle=0.5))
     runner = PlainConnection(host, ParamikoTransport().connect(host)) if is_plain else None

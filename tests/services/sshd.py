@@ -17,7 +17,8 @@ import pytest
 
 from orchestration.scripts import Host
 
-BINARY = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+from .programs import require
+
 PATIENCE = 10.0
 USER = pwd.getpwuid(os.getuid()).pw_name
 #: What a script may need; python3 and bash are left out on demand.
@@ -42,12 +43,8 @@ _numbers = itertools.count(1)
 
 
 def require_sshd():
-    """Skip on a laptop without sshd; fail in CI."""
-    if BINARY:
-        return
-    if os.environ.get("CI") == "true":
-        pytest.fail("sshd is not installed: apt-get install openssh-server")
-    pytest.skip("needs sshd: apt-get install openssh-server")
+    """Skip or fail without sshd."""
+    require("sshd", "openssh-server")
 
 
 def generate_key(path, kind="ed25519", passphrase=""):
@@ -150,7 +147,7 @@ class Sshd:
         config = self.folder / "sshd_config"
         config.write_text("".join(f"{line}\n" for line in self._config()))
         self.log.write_text("")
-        command = [BINARY, "-D", "-f", str(config), "-E", str(self.log)]
+        command = [require("sshd", "openssh-server"), "-D", "-f", str(config), "-E", str(self.log)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=True)
         wait_until(self._listens, f"sshd on {self.address}:{self.port}")
         return self
