@@ -90,6 +90,9 @@ class Folding:
             self._new.remove(subject)
             return
         self._put(subject, Operation(entry.backend, entry.instance, DELETE, entry.targets))
+        if self._is_late:
+            # Others may have made it anew since.
+            self._touch(entry.backend, (entry.instance.pk,))
 
     def _add_touched(self, entry: Touched) -> None:
         watch = self._watches.models[entry.model]
@@ -115,7 +118,7 @@ class Folding:
         for subject in stale:
             backend, key = subject
             known, row = self._operations[subject, SAVE], rows[backend.model_class()].get(key)
-            if row is None or (known is None and subject in self._deleted):
+            if row is None or (known is None and subject in self._deleted and not self._is_late):
                 del self._operations[subject, SAVE]
             elif known is None:
                 self._operations[subject, SAVE] = Operation(backend, row, SAVE)

@@ -13,7 +13,7 @@ from orchestration.exceptions import BackendFailed, OutsideUnit
 from orchestration.models import Route, ScriptLog
 from orchestration.signals import unit_failed
 from tests.services.collecting import rolled_back
-from tests.webapps.models import Domain, Page, Unwatched, WebApp
+from tests.webapps.models import Domain, Mailbox, Page, Unwatched, WebApp
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
@@ -106,6 +106,20 @@ def test_what_a_unit_has_stored_since_is_not_undone_by_an_older_state(
             app.save()
     scripts = ScriptLog.objects.order_by("number").values_list("script", flat=True)
     assert ["echo new" in script for script in scripts] == [True, True]
+
+
+def test_what_a_unit_has_made_anew_since_is_saved_again_behind_the_delete(
+    define, everywhere, after_commit, woken
+):
+    everywhere(define("Mailboxes", "webapps.Mailbox"))
+    with orchestrate.disabled():
+        Mailbox.objects.create(address="ann@example.org")
+    with transaction.atomic():
+        Mailbox.objects.all().delete()
+        with orchestrate():
+            Mailbox.objects.create(address="ann@example.org")
+    actions = [[each.action for each in log.operations.all()] for log in ScriptLog.objects.order_by("number")]
+    assert actions == [["save"], ["delete", "save"]]
 
 
 @pytest.mark.lesson(2)
