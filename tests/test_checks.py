@@ -267,6 +267,13 @@ def test_methods_must_exist(define):
     assert "Bad has script_method = 'Paramkio'" in messages[0].msg
 
 
+def test_attributes_that_are_misspelt_are_found(define):
+    define("Good", model="webapps.WebApp", related_models=[], retries=3, save=lambda self, obj: None)
+    define("Bad", model="webapps.WebApp", related_model=[("webapps.Page", "webapp")])
+    (message,) = definitions.check_attributes()
+    assert (ids([message]), message.hint) == (["W020"], "Did you mean related_models?")
+
+
 def test_watched_models_must_be_in_our_database(define, settings):
     define("Names", model="webapps.Domain")
     settings.DATABASE_ROUTERS = [ElsewhereRouter()]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.apps import apps
@@ -107,6 +108,30 @@ def _import_problem(name: str) -> str:
     except ImportError as error:
         return str(error).rstrip(".")
     return ""
+
+
+@checks.register
+def check_attributes(**kwargs: object) -> list[checks.CheckMessage]:
+    """W020: an attribute of a backend that is almost one of ours, and so means nothing."""
+    return [
+        checks.Warning(
+            f"Backend {backend.get_name()} has an attribute {name}, which means nothing here.",
+            hint=f"Did you mean {meant}?",
+            obj=backend,
+            id="orchestration.W020",
+        )
+        for backend in backends.installed()
+        for name, meant in _misspelt(backend)
+    ]
+
+
+def _misspelt(backend: type[ServiceBackend]) -> Iterator[tuple[str, str]]:
+    """Yield attributes of a class that nothing reads, each with the one that it resembles."""
+    for name, value in vars(backend).items():
+        if name.startswith("_") or hasattr(ServiceBackend, name) or callable(value):
+            continue
+        for meant in difflib.get_close_matches(name, ServiceBackend.__annotations__, n=1, cutoff=0.85):
+            yield name, meant
 
 
 # Watched models
