@@ -243,6 +243,16 @@ def test_models_that_do_not_exist_are_found(backend):
     assert ids(definitions.check_models()) == ["E013", "E013", "E013"]
 
 
+def test_paths_must_begin_with_an_accessor(define):
+    define("Good", model="webapps.WebApp", related_models=[("webapps.Page", "webapp"), ("nowhere.No", "x")])
+    define("Bad", model="webapps.WebApp", related_models=[("webapps.Page", "website__owner")])
+    get_related = classmethod(lambda cls, obj: [])
+    define("Own", model="webapps.WebApp", related_models=[("webapps.Page", "-")], get_related=get_related)
+    (message,) = definitions.check_paths()
+    assert ids([message]) == ["W021"]
+    assert "webapps.Page, which has no 'website'" in message.msg
+
+
 def test_after_must_name_installed_backends(define):
     define("First", model="webapps.WebApp")
     define("Second", model="webapps.WebApp", after=["First", "Frist"])

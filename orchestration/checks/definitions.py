@@ -42,6 +42,29 @@ def check_models(**kwargs: object) -> list[checks.CheckMessage]:
 
 
 @checks.register
+def check_paths(**kwargs: object) -> list[checks.CheckMessage]:
+    """W021: a path of ``related_models`` begins with what the model does not have."""
+    return [
+        checks.Warning(
+            f"Backend {backend.get_name()} follows '{path}' from {label}, which has no '{accessor}'.",
+            hint=f"Give the accessors that lead from {label} to {backend.model}, joined by two underscores.",
+            obj=backend,
+            id="orchestration.W021",
+        )
+        for backend in backends.installed()
+        for label, path in _paths(backend)
+        if (model := installed_model(label)) and not hasattr(model, accessor := path.split("__")[0])
+    ]
+
+
+def _paths(backend: type[ServiceBackend]) -> Iterable[tuple[str, str]]:
+    """Return the paths that are followed: none when the backend says itself what is related."""
+    own = backend.get_related.__func__  # type: ignore[attr-defined]  # a method of the class
+    base = ServiceBackend.get_related.__func__  # type: ignore[attr-defined]  # too
+    return backend.related_models if own is base else ()
+
+
+@checks.register
 def check_after(**kwargs: object) -> list[checks.CheckMessage]:
     """W014: ``after`` names a backend that does not exist; circles are refused when a class is defined."""
     installed = {backend.get_name() for backend in backends.installed()}
