@@ -1,4 +1,7 @@
-"""The values that travel from backends to servers and back: sections, scripts, units, events."""
+"""The values that travel from backends to servers and back: sections, scripts, units, events.
+
+What runs is not in their ``repr()``: error pages show the variables of each frame.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class Call:
     #: Dotted path of the function; ``module:Backend.method`` for a method of a backend.
     function: str
     #: The positional arguments, encoded as JSON.
-    args: str
+    args: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Group:
 
     method: str
     executable: str = ""
-    text: str = ""
+    text: str = field(default="", repr=False)
     calls: tuple[Call, ...] = ()
 
 
@@ -41,7 +44,7 @@ class Section:
     #: The text that people see: secrets masked.
     shown: str
     #: Values that must be masked in whatever the section prints.
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     #: Indexes of the sections of the same script that must have succeeded before.
     needs: tuple[int, ...] = ()
     route: int | None = None
@@ -89,7 +92,7 @@ class Job:
     #: Random: 32 hexadecimal digits, and ``-2``, ``-3`` … for further groups of the section.
     id: str
     executable: str = "/bin/bash"
-    text: bytes = b""
+    text: bytes = field(default=b"", repr=False)
     calls: tuple[Call, ...] = ()
     #: Ids of jobs of this exchange that must have succeeded; else this one is skipped.
     needs: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from traceback import format_exception
+from traceback import clear_frames, format_exception
 from typing import TYPE_CHECKING
 
 from django.dispatch import Signal
@@ -141,6 +141,10 @@ class Writer:
         return BackendFailed(message, backend=name, action=action, instance=instance)
 
     def _cause(self, error: Exception) -> Exception | None:
-        """Return the error unless it tells a secret: whoever logs the failure logs its cause, too."""
+        """Return the error unless it tells a secret: whoever logs the failure logs its cause, too.
+
+        The variables of the frames that it came through are forgotten: error pages show them.
+        """
+        clear_frames(error.__traceback__)
         told = "".join(format_exception(error))
         return error if mask(told, backends.known_secrets(self.backend)) == told else None

@@ -58,7 +58,7 @@ def enqueue(
     """Store scripts, each with the next number of its lane.
 
     Call it last in the transaction of the change: from here to its end it holds the locks of the lanes,
-    and so the numbers follow the order of commits. Raises LaneBusy when a lock takes too long.
+    and so the numbers follow the order of commits. Raises LaneBusy when others are in the way.
     """
     scripts = list(scripts)
     if not scripts:
@@ -90,6 +90,8 @@ def _lanes(places: set[Place], author: Subquery) -> dict[Place, Any]:  # Any: la
         lanes = [Lane(server_id=server, name=name) for server, name in missing]
         Lane.objects.using(alias()).bulk_create(lanes, ignore_conflicts=True)
         found = _find(places, author)
+    if places - found.keys():  # MariaDB: deleted, or made behind the snapshot of REPEATABLE READ
+        raise LaneBusy("The change was not stored: others change one of its servers just now. Try again.")
     return found
 
 

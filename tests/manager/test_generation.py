@@ -5,6 +5,7 @@ import traceback
 from contextlib import contextmanager
 
 import pytest
+from django.views.debug import ExceptionReporter
 
 from orchestration import Operation, Secret, ServiceController, manager, signals
 from orchestration.backends import forget
@@ -330,6 +331,46 @@ def test_an_error_tells_no_secret(make):
     with pytest.raises(BackendFailed) as caught:
         generate(operation(make("Site", save=save), app()))
     assert "cannot log in with ********" in str(caught.value)
+
+
+def fill(backend, password):
+    backend.append("login %(password)s %(site)s", {"password": password, "site": None})
+
+
+def call(backend, password):
+    backend.append(print_later, password)
+
+
+async def print_later(password, server):
+    """No coroutine can be stored."""
+
+
+#: Not in one piece: error pages show lines of the source, too.
+PASSWORD = "hunter" + str(22)
+
+
+@pytest.mark.parametrize("write", [fill, call])
+def test_no_error_page_finds_a_secret_in_the_variables(make, write):
+    def save(self, obj):
+        write(self, Secret(PASSWORD))
+
+    with pytest.raises(BackendFailed) as caught:
+        generate(operation(make("Site", save=save), app()))
+    page = ExceptionReporter(None, caught.type, caught.value, caught.tb).get_traceback_html()
+    assert "BackendFailed" in page
+    assert PASSWORD not in page
+
+
+def test_no_error_page_finds_a_secret_in_a_script(make):
+    site = make("Site", save=lambda self, obj: fill_in(self))
+    [script] = generate(operation(site, app()))
+    assert "hunter2" in script.sections[0].groups[0].text
+    assert "hunter2" not in repr(script)
+
+
+def fill_in(backend):
+    backend.append("login %(password)s", {"password": Secret("hunter2")})
+    backend.append(os.path.join, Secret("hunter2"))
 
 
 def test_the_cause_of_an_error_tells_no_secret_to_those_who_log_it(make):
