@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from django.db.models import Model, QuerySet
@@ -78,8 +79,8 @@ class Folding:
             self._new.add(subject)
         self._put(subject, Operation(backend, cast(entry.instance, backend.model_class()), SAVE))
         self._stale.discard(subject)
-        if self._is_late or entry.fields is not None or entry.instance.get_deferred_fields():
-            # Others may have saved it since; the other fields may hold values that were never saved, or none.
+        if self._is_late or _is_partial(entry):
+            # Others may have saved it since, or not all of its values are known.
             self._stale.add(subject)
 
     def _add_deleted(self, entry: Deleted) -> None:
@@ -141,6 +142,17 @@ class Folding:
 def _subject(backend: Backend, key: object) -> Subject:
     # Keys may come as "7" and as 7.
     return backend, backend.model_class()._meta.pk.to_python(key)
+
+
+def _is_partial(entry: Saved) -> bool:
+    """Tell whether some fields may hold values that were never saved, or that are out of date, or none."""
+    instance = entry.instance
+    return entry.fields is not None or _is_computed(type(instance)) or bool(instance.get_deferred_fields())
+
+
+@cache
+def _is_computed(model: type[Model]) -> bool:
+    return any(field.generated for field in model._meta.concrete_fields)
 
 
 def _is_ignored(backend: Backend, entry: Saved) -> bool:

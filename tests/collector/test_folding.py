@@ -8,7 +8,7 @@ from django.db.models import F
 
 from orchestration import Operation, orchestrate
 from tests.services.collecting import rolled_back
-from tests.webapps.models import Domain, Mailbox, Page, StaticApp, WebApp, WordPress
+from tests.webapps.models import Domain, Mailbox, Page, StaticApp, Volume, WebApp, WordPress
 
 pytestmark = [pytest.mark.django_db, pytest.mark.databases]
 
@@ -43,6 +43,17 @@ def test_a_later_save_replaces_an_earlier_one_and_moves_to_the_end(backend, app,
         app.save()
     assert operations == [("save", other), ("save", app)]
     assert operations[1][1].name == "second"
+
+
+def test_values_that_the_database_computes_are_read(define, collected):
+    define("Volumes", "webapps.Volume")
+    with orchestrate.disabled():
+        volume = Volume.objects.create(size=1)
+    volume.refresh_from_db()
+    with collected() as operations:
+        volume.size = 5
+        volume.save()
+    assert operations[0][1].twice == 10
 
 
 def test_changes_that_were_never_saved_are_not_seen(backend, app, collected):

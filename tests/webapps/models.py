@@ -135,3 +135,12 @@ class Reader(models.Model):
 
     def __str__(self):
         return self.name
+
+
+class Volume(models.Model):
+    """Has a value that the database computes."""
+
+    size = models.IntegerField()
+    twice = models.GeneratedField(
+        expression=models.F("size") * 2, output_field=models.IntegerField(), db_persist=True
+    )
