@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connections, transaction
 from django.db.models import F
+from django.utils import timezone
 
 from orchestration.models import ScriptLog
 from orchestration.models.clock import now_plus
@@ -57,7 +58,7 @@ class Recorder:
         waiting = _logs().waiting().filter(pk__in=[run.log.pk for run in self.unwritten])
         with transaction.atomic(using=alias()):
             lease.renew(self.claim)
-            started = waiting.update(started_at=now_plus(), epoch=self.claim.epoch, **changes)
+            started = waiting.update(started_at=timezone.now(), epoch=self.claim.epoch, **changes)
             if started < len(self.unwritten):
                 transaction.set_rollback(True, using=alias())
         return started == len(self.unwritten)
@@ -146,7 +147,7 @@ class Recorder:
         if outcome.state == ScriptLog.SUCCESS:
             changes["payload"] = None
         changes |= {"exit_code": outcome.exit_code, "traceback": outcome.traceback}
-        changes |= {"results": outcome.results, "finished_at": now_plus()}
+        changes |= {"results": outcome.results, "finished_at": timezone.now()}
         self._update(run, **changes, **_output(run))
 
     def _write_bare_end(self, run: SectionRun) -> None:
@@ -155,7 +156,7 @@ class Recorder:
         if outcome.is_kept:
             self._write_end(run)
         else:
-            end = {"state": outcome.state, "exit_code": outcome.exit_code, "finished_at": now_plus()}
+            end = {"state": outcome.state, "exit_code": outcome.exit_code, "finished_at": timezone.now()}
             self._update(run, reason=REFUSED, **end)
 
     def _update(self, run: SectionRun, **changes: object) -> None:
@@ -166,7 +167,7 @@ class Recorder:
 def rescue(claim: lease.Claim) -> None:
     """End what the lane's earlier owner left running: it cannot write any more, so nobody will know."""
     orphans = _logs().running().filter(lane=claim.lane)
-    if orphans.update(state=ScriptLog.ABORTED, reason=ORPHANED, finished_at=now_plus()):
+    if orphans.update(state=ScriptLog.ABORTED, reason=ORPHANED, finished_at=timezone.now()):
         announce()
 
 

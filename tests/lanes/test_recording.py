@@ -209,6 +209,16 @@ def test_output_that_the_database_refuses_does_not_end_the_script(act, clock):
     assert (log.state, log.exit_code, log.reason) == ("SUCCESS", 0, recording.REFUSED)
 
 
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_all_times_that_people_read_are_in_one_time_zone(recording, store, server, settings, use_tz):
+    """Without USE_TZ databases store local time, and what waits or is late must not seem so."""
+    settings.USE_TZ, settings.TIME_ZONE = use_tz, "Asia/Tokyo"
+    lanes.drain(store(script(server())).lanes[0])
+    log = only()
+    assert log.created_at <= log.started_at <= log.finished_at
+    assert (log.finished_at - log.created_at).total_seconds() < 60
+
+
 def test_the_lease_is_renewed_while_a_script_is_silent(act, clock):
     def events(job):
         Lease.objects.update(expires_at=now_plus(1))
