@@ -30,9 +30,10 @@ def loaded(sender: type[Model], instance: Model, **kwargs: object) -> None:
 
 
 def before_save(sender: type[Model], instance: Model, *, raw: bool, using: str, **kwargs: object) -> None:
-    """Refuse a change outside units before it happens, and remember whether the object had a key."""
+    """Refuse a change outside units before it happens, and remember what nobody knows behind it."""
     if not raw:
         find_unit(sender, using)
+        pointers.complete(instance, watches.models[sender].pointers, using)
         instance._state.orchestration_had_key = instance.pk is not None  # type: ignore[attr-defined]  # a note
 
 

@@ -182,6 +182,17 @@ def test_what_a_related_object_leaves_is_saved_too(backend, app, other, page, co
     assert {found for _, found in operations} == {app, other}
 
 
+@pytest.mark.parametrize("is_read", [False, True])
+def test_what_was_not_loaded_is_left_too(backend, app, other, page, collected, is_read):
+    page = Page.objects.defer("webapp").get()
+    if is_read:
+        assert page.webapp == app
+    with collected() as operations:
+        page.webapp = other
+        page.save()
+    assert {found for _, found in operations} == {app, other}
+
+
 def test_a_move_costs_no_query(backend, app, other, page, collected, django_assert_num_queries):
     page.webapp = other
     with collected(), django_assert_num_queries(1):
