@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from orchestration.models import ScriptLog
+from orchestration.settings import options
 
 #: The style sheet of these pages; each admin names it in its Media.
 CSS = "orchestration/admin.css"
@@ -34,7 +35,8 @@ def block(text: str, *, size: int = 0) -> SafeString:
     if not text:
         return format_html("{}", "-")
     shown = format_html('<pre class="orchestration-text">{}</pre>', text)
-    if size <= len(text.encode(errors="replace")):
+    # Masked secrets make a text shorter than what was printed.
+    if size <= max(options.OUTPUT_CAP, len(text.encode(errors="replace"))):
         return shown
     note = _("%(size)d bytes were printed; the middle of them is not kept.") % {"size": size}
     return format_html('{}<p class="help">{}</p>', shown, note)
@@ -42,10 +44,10 @@ def block(text: str, *, size: int = 0) -> SafeString:
 
 def link(instance: Model, text: str = "") -> SafeString:
     """Return a link to the page of an object, or its text when the admin has no page of it."""
-    options = instance._meta
+    meta = instance._meta
     text = text or str(instance)
     try:
-        url = reverse(f"admin:{options.app_label}_{options.model_name}_change", args=[instance.pk])
+        url = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[instance.pk])
     except NoReverseMatch:
         return format_html("{}", text)
     return format_html('<a href="{}">{}</a>', url, text)

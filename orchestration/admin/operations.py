@@ -47,7 +47,7 @@ def _instances(content_type: int, keys: set[str]) -> dict[str, Model]:
 
 def _fits(model: type[Model], key: str) -> bool:
     try:
-        model._meta.pk.to_python(key)
+        model._meta.pk.run_validators(model._meta.pk.to_python(key))
     except ValidationError:
         return False
     return bool(key)

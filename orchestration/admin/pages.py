@@ -27,7 +27,8 @@ class UncountedPaginator(Paginator):  # type: ignore[type-arg]  # not generic at
     def for_request(cls, request: HttpRequest, rows: QuerySet[Any], per_page: int) -> UncountedPaginator:
         """Return the paginator of the page that a request asks for."""
         page = request.GET.get(PAGE_VAR, "")
-        return cls(rows, per_page, current=min(max(int(page), 1), LAST) if page.isdecimal() else 1)
+        # Python refuses to read numbers of thousands of digits.
+        return cls(rows, per_page, current=min(max(int(page[:9]), 1), LAST) if page.isdecimal() else 1)
 
     @cached_property
     def count(self) -> int:
