@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model
 
 from orchestration.exceptions import BackendFailed
@@ -73,8 +74,7 @@ def deleting(sender: type[Model], instance: Model, *, using: str, **kwargs: obje
     if unit is None:
         return
     watch = watches.models[sender]
-    if watch.backends or watch.related:
-        copy = _whole_snapshot(instance, using)
+    if (watch.backends or watch.related) and (copy := _whole_snapshot(instance, using)) is not None:
         for backend in watch.backends:
             # A row of a parent model sends a signal of its own, if it goes too.
             if backend.model_class()._meta.concrete_model is sender._meta.concrete_model:
@@ -129,10 +129,14 @@ def _note_left(unit: Unit, instance: Model, left: pointers.Pointers) -> None:
         _touch_ends(unit, field, old)
 
 
-def _whole_snapshot(instance: Model, using: str) -> Model:
+def _whole_snapshot(instance: Model, using: str) -> Model | None:
+    """Return a copy with all fields; None when somebody has deleted it already."""
     copy = snapshot(instance, using)
     if missing := copy.get_deferred_fields():
-        copy.refresh_from_db(using=using, fields=missing)
+        try:
+            copy.refresh_from_db(using=using, fields=missing)
+        except ObjectDoesNotExist:
+            return None
     return copy
 
 

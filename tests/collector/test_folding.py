@@ -245,6 +245,15 @@ def test_relations_that_the_context_follows_are_known_after_the_delete(define, e
     assert page.webapp.name == "shop"
 
 
+def test_what_is_gone_already_may_be_deleted_again_although_it_was_not_loaded_whole(backend, app, collected):
+    app = WebApp.objects.only("name").get()
+    with orchestrate.disabled():
+        WebApp.objects.all().delete()
+    with collected() as operations:
+        app.delete()
+    assert operations == []
+
+
 def test_a_backend_may_look_before_the_delete(define, everywhere, app, collected):
     def before_delete(self, app):
         app.was_alone = not WebApp.objects.exclude(pk=app.pk).exists()
