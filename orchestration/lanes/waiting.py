@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -18,6 +19,15 @@ FIRST_LOOK, LONGEST_LOOK = 0.02, 0.5
 
 _changed = threading.Condition()
 _changes = 0
+
+
+def _begin() -> None:
+    """Start from nothing in a forked child: a thread of the parent may hold the lock for ever."""
+    global _changed
+    _changed = threading.Condition()
+
+
+os.register_at_fork(after_in_child=_begin)
 
 
 def announce() -> None:

@@ -1,5 +1,8 @@
 """Waiting for logs: as long as it helps, and no longer."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -93,6 +96,26 @@ def test_an_inactive_server_is_not_waited_for(recording, store, server):
     type(web).objects.update(is_active=False)
     [log] = lanes.wait(queued.waited)
     assert log.state == ScriptLog.RECEIVED
+
+
+def test_a_forked_child_waits_for_no_thread_of_its_parent():
+    """The web server forks while one of its threads announces an end. Tried in a process of its own."""
+    program = """
+import django, os, threading; django.setup()
+from orchestration.lanes import waiting
+holder = threading.Thread(target=waiting._changed.acquire)
+holder.start(), holder.join()
+if os.fork() == 0:
+    threading.Timer(5, os._exit, [1]).start()
+    waiting.announce()
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings", "PYTHONPATH": os.getcwd()}
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert (run.stdout.strip(), run.stderr) == ("0", "")
 
 
 def test_many_logs_can_be_waited_for(recording, store, server):
