@@ -165,6 +165,15 @@ def test_a_host_that_never_answers_is_unreachable(sshd, connect, settings):
             connect(sshd.host, port=port)
 
 
+def test_a_socket_closed_by_another_thread_has_hung_up():
+    ours, theirs = socket.socketpair()
+    with theirs:
+        closing = wire.Wire(ours, time.monotonic() + 1)
+        assert not closing.has_hung_up
+        ours.close()
+        assert closing.has_hung_up
+
+
 def test_a_closed_port_is_refused(sshd, connect):
     sshd.stop()
     with pytest.raises(ConnectionRefused, match="is sshd running"):

@@ -51,7 +51,10 @@ class Wire:
         if self._closed:
             return True
         poll = select.poll()
-        poll.register(self._socket, _HUNG_UP)
+        try:
+            poll.register(self._socket, _HUNG_UP)
+        except ValueError:  # another thread has closed it just now
+            return True
         return bool(poll.poll(0))
 
     def settimeout(self, timeout: float) -> None:
