@@ -19,21 +19,20 @@ from .watching import Backend, Watches
 Subject = tuple[Backend, Any]  # whatever type the model's key has
 
 
-def fold(entries: Iterable[Entry], watches: Watches, using: str, *, is_late: bool = False) -> list[Operation]:
-    """Return operations in the order in which they were last asked for, each at most once.
-
-    A later save replaces an earlier one, a delete removes earlier saves, and an object that was created
-    and deleted leaves nothing. Objects that did not send the last word themselves are read here; when it
-    ``is_late``, behind the COMMIT of the changes, all are, and their rows stay locked.
-    """
+def fold(entries: Iterable[Entry], watches: Watches, using: str, *, is_late: bool = False) -> Folding:
+    """Return what a journal amounts to; ``is_late``: behind the COMMIT of the changes."""
     folding = Folding(watches, using, is_late=is_late)
     for entry in entries:
         folding.add(entry)
-    return folding.finish()
+    return folding
 
 
 class Folding:
-    """What is known so far of each object."""
+    """What is known so far of each object.
+
+    A later save replaces an earlier one, a delete removes earlier saves, and an object that was created
+    and deleted leaves nothing.
+    """
 
     def __init__(self, watches: Watches, using: str, *, is_late: bool) -> None:
         self._watches, self._using, self._is_late = watches, using, is_late
@@ -57,8 +56,17 @@ class Folding:
             case Reached():
                 self._touch(entry.backend, entry.keys)
 
-    def finish(self) -> list[Operation]:
-        """Return what is to be done, after reading objects whose newest state only the database knows."""
+    @property
+    def is_stale(self) -> bool:
+        """Tell whether ``operations()`` reads objects, which others may change."""
+        return bool(self._stale)
+
+    def operations(self) -> list[Operation]:
+        """Return operations in the order in which they were last asked for, each at most once.
+
+        Objects that did not send the last word themselves are read, anew each time; when it is late, all
+        are, and their rows stay locked.
+        """
         self._read()
         return [each for each in self._operations.values() if each is not None and _is_wanted(each)]
 

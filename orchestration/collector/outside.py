@@ -15,11 +15,10 @@ from django.db.models import Model
 
 from orchestration.exceptions import OrchestrationError, OutsideUnit
 from orchestration.models.database import alias
-from orchestration.operations import Operation
 from orchestration.settings import options
 
 from . import units
-from .folding import fold
+from .folding import Folding, fold
 from .journal import Entry
 from .units import Unit
 from .watching import watches
@@ -95,8 +94,8 @@ class Trailing(Unit):
         hooks = connections[self.using].run_on_commit
         return not self.is_finished and any(hook[1] == self.flush for hook in hooks)
 
-    def operations(self) -> list[Operation]:
-        """Return what is to be done, with the newest states: units may have stored those already."""
+    def fold(self) -> Folding:
+        """Return what was collected amounts to, with states that units may have stored already."""
         return fold(self._journal.entries, watches, self.using, is_late=True)
 
     def flush(self) -> None:

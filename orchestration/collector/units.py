@@ -16,10 +16,9 @@ from orchestration import executors, lanes, manager, router
 from orchestration.exceptions import OrchestrationError, RouteBroken
 from orchestration.models import ScriptLog
 from orchestration.models.database import alias
-from orchestration.operations import Operation
 from orchestration.signals import unit_failed
 
-from .folding import fold
+from .folding import Folding, fold
 from .journal import Entry, Journal
 from .watching import watches
 
@@ -88,8 +87,8 @@ class Unit:
         self.is_finished = True
         self._journal.close()
 
-    def operations(self) -> list[Operation]:
-        """Return what is to be done, as far as it is known now."""
+    def fold(self) -> Folding:
+        """Return what was collected amounts to."""
         return fold(self._journal.entries, watches, self.using)
 
     def store(self) -> None:
@@ -104,11 +103,20 @@ class Unit:
             raise
 
     def _store(self) -> None:
-        operations = self.operations() if self._journal.entries else []
-        scripts = manager.generate(operations, router=self.router) if operations else []
+        folding = self.fold()
+        operations = manager.route(folding.operations(), self.router)
+        if not operations:
+            return
+        user = self.user if self.user is not None and self.user.is_authenticated else None
+        locked = manager.lock(operations, user=user)
+        if folding.is_stale:
+            # Others may have committed while the locks were waited for.
+            operations = folding.operations()
+        scripts = manager.generate(operations, router=self.router)
         if scripts:
-            user = self.user if self.user is not None and self.user.is_authenticated else None
-            self.queued = manager.enqueue(scripts, unit=self.uuid, user=user, origin=self.origin)
+            self.queued = manager.enqueue(
+                scripts, unit=self.uuid, user=user, origin=self.origin, locked=locked
+            )
             self.logs = list(self.queued.logs)
 
     def wake(self) -> None:

@@ -2,6 +2,9 @@
 
 from .execution import execute as execute
 from .generation import generate as generate
+from .numbering import Locked as Locked
+from .numbering import lock as lock
+from .numbering import route as route
 from .probing import probe as probe
 from .queueing import Queued as Queued
 from .queueing import enqueue as enqueue

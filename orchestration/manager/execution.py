@@ -12,9 +12,10 @@ from orchestration.exceptions import RouteBroken
 from orchestration.models import ScriptLog
 from orchestration.models.database import alias
 from orchestration.operations import Operation
-from orchestration.router import mark_broken
+from orchestration.router import get_router, mark_broken
 
 from .generation import generate
+from .numbering import lock, route
 from .probing import is_probe, probe
 from .queueing import Queued, enqueue
 
@@ -44,8 +45,10 @@ def execute(
 
 def _store(operations: list[Operation], *, serialize: bool, run_async: bool | None) -> Queued:
     with transaction.atomic(using=alias()):
+        operations = route(operations, get_router())
+        locked = lock(operations)
         scripts = generate(operations, serialize=serialize, run_async=run_async)
-        queued = enqueue(scripts, unit=uuid4())
+        queued = enqueue(scripts, unit=uuid4(), locked=locked)
         # Robust: an announcement that breaks keeps no other callback from running, and loses no work. No
         # partial: Django logs the __qualname__ of what broke.
         transaction.on_commit(lambda: executors.wake(queued.lanes), using=alias(), robust=True)

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import OperationalError, transaction
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db import transaction
 from django.utils import timezone
 
 from orchestration import payloads
-from orchestration.exceptions import LaneBusy
 from orchestration.lanes import installation
 from orchestration.lanes.output import storable
-from orchestration.models import Installation, Lane, OperationLog, ScriptLog
-from orchestration.models.clock import now_plus
+from orchestration.models import OperationLog, ScriptLog
 from orchestration.models.database import alias
-from orchestration.models.locks import lock_limit
 from orchestration.scripts import Script, Section
-from orchestration.settings import options
 
+from .numbering import Locked, advance, lock_places
 from .records import operation_rows
 
 DISABLED = "Execution is disabled."
@@ -46,103 +39,52 @@ class Queued:
     waited: list[int]
 
 
-#: A lane's place: key of its server, and its name.
-Place = tuple[int, str]
 #: A section and its log.
 Row = tuple[Section, ScriptLog]
 
 
 def enqueue(
-    scripts: Iterable[Script], *, unit: UUID, user: AbstractBaseUser | None = None, origin: str = ""
+    scripts: Iterable[Script],
+    *,
+    unit: UUID,
+    user: AbstractBaseUser | None = None,
+    origin: str = "",
+    locked: Locked | None = None,
 ) -> Queued:
     """Store scripts, each with the next number of its lane.
 
-    Call it last in the transaction of the change: from here to its end it holds the locks of the lanes,
-    and so the numbers follow the order of commits. Raises LaneBusy when others are in the way.
+    Call it last in the transaction of the change: to its end it holds the locks of the lanes, and so the
+    numbers follow the order of commits. ``locked`` are lanes that were locked before the scripts were
+    written. Raises LaneBusy when others are in the way.
     """
     scripts = list(scripts)
     if not scripts:
         return Queued(unit, [], [], [])
     with transaction.atomic(using=alias(), savepoint=False):
-        lanes = _lanes({(script.server, script.lane) for script in scripts}, _author(user))
-        rows = list(_number(scripts, lanes))
-        author = next(iter(lanes.values())).author
+        locked = _lock_all(scripts, locked or Locked(), user)
+        rows = list(_number(scripts, locked))
         for _, log in rows:
-            log.unit, log.user_id, log.origin = unit, author, storable(origin[:255])
+            log.unit, log.user_id, log.origin = unit, locked.author, storable(origin[:255])
         _insert(rows)
-    return _queued(unit, [log for _, log in rows], {lane.pk: lane for lane in lanes.values()})
+    return _queued(unit, [log for _, log in rows], {lane.pk: lane for lane in locked.lanes.values()})
 
 
-# Lanes and numbers
+def _lock_all(scripts: list[Script], locked: Locked, user: AbstractBaseUser | None) -> Locked:
+    """Lock what is not locked yet: all lanes, or those of objects that a route takes only now."""
+    missing = {(script.server, script.lane) for script in scripts} - locked.lanes.keys()
+    more = lock_places(missing, user)
+    return Locked(locked.lanes | more.lanes, locked.numbers | more.numbers)
 
 
-def _author(user: AbstractBaseUser | None) -> Subquery:
-    """Return a query for the key of a user: none of one that has no row, or whose row this unit deleted."""
-    users = get_user_model()._base_manager.all()
-    found = users.filter(pk=user.pk) if isinstance(user, users.model) else users.none()
-    return Subquery(found.values("pk")[:1])
-
-
-def _lanes(places: set[Place], author: Subquery) -> dict[Place, Any]:  # Any: lanes with annotations
-    """Return the lanes; missing ones are created before any lock is taken, so nobody deadlocks."""
-    found = _find(places, author)
-    if missing := sorted(places - found.keys()):
-        lanes = [Lane(server_id=server, name=name) for server, name in missing]
-        Lane.objects.using(alias()).bulk_create(lanes, ignore_conflicts=True)
-        found = _find(places, author)
-    if places - found.keys():  # MariaDB: deleted, or made behind the snapshot of REPEATABLE READ
-        raise LaneBusy("The change was not stored: others change one of its servers just now. Try again.")
-    return found
-
-
-def _find(places: set[Place], author: Subquery) -> dict[Place, Any]:  # Any: lanes with annotations
-    """Return the lanes that exist, with the author, and what decides whether somebody waits for them."""
-    servers = defaultdict(list)
-    for server, name in places:
-        servers[name].append(server)
-    which = [Q(name=name, server__in=keys) for name, keys in servers.items()]
-    delayed = ScriptLog.objects.waiting().filter(lane=OuterRef("pk"), not_before__gt=now_plus())
-    lanes = (
-        Lane.objects.using(alias())
-        .filter(reduce(or_, which))
-        .annotate(
-            is_active=F("server__is_active"),
-            is_delayed=Exists(delayed),
-            author=author,
-            installation=Subquery(Installation.objects.values("name")[:1]),
-        )
-    )
-    return {(lane.server_id, lane.name): lane for lane in lanes}
-
-
-def _number(scripts: list[Script], lanes: dict[Place, Lane]) -> Iterator[Row]:
-    """Yield a row for each section, numbered; the lanes are locked from here on."""
-    keys = [lanes[script.server, script.lane].pk for script in scripts]
-    numbers = _lock(set(keys))
+def _number(scripts: list[Script], locked: Locked) -> Iterator[Row]:
+    """Yield a row for each section, numbered in its lane."""
+    numbers = dict(locked.numbers)
+    keys = [locked.lanes[script.server, script.lane].pk for script in scripts]
     for script, lane in zip(scripts, keys, strict=True):
         for position, section in enumerate(script.sections):
             yield section, as_log(script, section, lane_id=lane, number=numbers[lane], position=position)
         numbers[lane] += 1
-    _advance(Counter(keys))
-
-
-def _lock(lanes: set[int]) -> dict[int, int]:
-    """Lock lanes, all at once and always in the same order; return their next numbers."""
-    rows = Lane.objects.using(alias()).filter(pk__in=lanes).order_by("pk").select_for_update()
-    try:
-        with lock_limit(options.LOCK_WAIT, alias()):
-            return dict(rows.values_list("pk", "next_number"))
-    except OperationalError as error:
-        raise LaneBusy(
-            f"The change was not stored: others hold the queue of a server for too long. Try again. ({error})"
-        ) from error
-
-
-def _advance(counts: Counter[int]) -> None:
-    """Move the next numbers on; a unit has one script a lane, so that this is one statement."""
-    for count in set(counts.values()):
-        lanes = [lane for lane in counts if counts[lane] == count]
-        Lane.objects.using(alias()).filter(pk__in=lanes).update(next_number=F("next_number") + count)
+    advance(Counter(keys))
 
 
 # Rows

@@ -21,7 +21,7 @@ def collected():
         found = []
         with orchestrate() as unit:
             yield found
-            found += [(each.action, each.instance) for each in unit.operations()]
+            found += [(each.action, each.instance) for each in unit.fold().operations()]
             transaction.set_rollback(True)
 
     return collected
