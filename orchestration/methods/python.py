@@ -51,7 +51,7 @@ def _run(host: Host, unit: Unit, job: Job, succeeded: set[str]) -> Iterator[Even
         return
     yield Started(job.id)
     work = Work(host, unit, job, prepared)
-    threading.Thread(target=work.run, name=f"orchestration-call-{job.id}", daemon=True).start()
+    work.start()
     try:
         yield from work.follow()
     finally:
@@ -69,7 +69,24 @@ class Work:
         #: Nobody follows any more: no further call is begun.
         self.is_wanted = True
 
-    def run(self) -> None:
+    def start(self) -> None:
+        """Make the calls in a thread; in this one inside a transaction, whose changes no other thread sees.
+
+        Lanes are drained inside one by the ``TestCase`` of a host project only.
+        """
+        if any(connection.in_atomic_block for connection in connections.all(initialized_only=True)):
+            self._events.put(self._make())
+            return
+        threading.Thread(target=self._run, name=f"orchestration-call-{self._job.id}", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            done = self._make()
+        finally:
+            connections.close_all()
+        self._events.put(done)
+
+    def _make(self) -> Done:
         """Make the calls, one after the other, until one fails."""
         status, text = 0, ""
         with captured(Sink(self, 1), Sink(self, 2)):
@@ -79,9 +96,7 @@ class Work:
                 status = error.code if isinstance(error.code, int) else int(error.code is not None)
             except BaseException:  # noqa: BLE001  whatever a call raises is its failure, and ends here
                 status, text = 1, traceback.format_exc()
-            finally:
-                connections.close_all()
-        self._events.put(self._done(status=status, traceback=text, results=dict(self._results)))
+        return self._done(status=status, traceback=text, results=dict(self._results))
 
     def follow(self) -> Iterator[Event]:
         """Yield what happens until the last call has returned, or a limit is reached."""

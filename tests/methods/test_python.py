@@ -4,6 +4,7 @@ import sys
 import threading
 
 import pytest
+from django.contrib.auth.models import Group
 
 from orchestration import calls
 from orchestration.methods import python
@@ -28,6 +29,10 @@ def give(value, server):
 
 def give_thread(server):
     return threading.current_thread()
+
+
+def count_groups(server):
+    return Group.objects.count()
 
 
 def say(text, server):
@@ -199,3 +204,12 @@ def test_nothing_more_is_called_when_nobody_follows():
     GATE.set()
     wait_until(lambda: not _calling())
     assert not SEEN
+
+
+@pytest.mark.django_db
+def test_calls_of_a_test_case_see_what_it_has_not_committed():
+    Group.objects.create(name="uncommitted")
+    done = run(make_calls((count_groups,), (fail,)))[0].done
+    assert (done.status, list(done.results.values())) == (1, [[1]])
+    assert "this is why" in done.traceback
+    assert Group.objects.count() == 1
