@@ -73,6 +73,9 @@ class Listener(socketserver.ThreadingTCPServer):
 
     def cut(self):
         for transport in list(self.transports):
+            with suppress(OSError):
+                # Closing alone says nothing to the client as long as a thread of paramiko's reads.
+                transport.sock.shutdown(socket.SHUT_RDWR)
             transport.close()
         for process in list(self.processes):
             if process.poll() is None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import select
 import socket
 
 import paramiko
@@ -94,6 +95,15 @@ def test_a_stopped_host_ends_its_processes_and_comes_back_on_its_port(host, conn
         socket.create_connection((host.address, host.port), timeout=5)
     host.start()
     assert run(connect(), "echo back")[1] == b"back\n"
+
+
+def test_a_stopped_host_has_said_so_on_every_connection_when_it_stops(host, connect):
+    transport = connect()
+    poll = select.poll()
+    poll.register(transport.sock, select.POLLRDHUP)
+    assert poll.poll(0) == []
+    host.stop()
+    assert poll.poll(0) or not transport.is_active()
 
 
 def has_process(pid):
