@@ -79,7 +79,8 @@ class Listener(socketserver.ThreadingTCPServer):
             transport.close()
         for process in list(self.processes):
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it ended of itself just now
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 class Connection(socketserver.BaseRequestHandler):
