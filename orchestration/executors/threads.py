@@ -156,7 +156,7 @@ class Threads:
         """Queue what is due now, the lane itself behind all others, and set an alarm for what is not."""
         with self._lock:
             is_woken = self._known.pop(lane)
-            self._note(lane, has_failed=bool(rest.again))
+            self._note(lane, is_troubled=rest.is_troubled)
             if self._stopping:
                 return
             for other in rest.wake:
@@ -167,12 +167,12 @@ class Threads:
                 self._alarms[lane] = time.monotonic() + rest.again
                 self._has_alarm.notify()
 
-    def _note(self, lane: int, *, has_failed: bool) -> None:
+    def _note(self, lane: int, *, is_troubled: bool) -> None:
         """Remember whether a drained lane is in trouble; called with the lock held."""
         if lane in self._troubled:
             self._retrying -= 1
             self._has_work.notify()
-        (self._troubled.add if has_failed else self._troubled.discard)(lane)
+        (self._troubled.add if is_troubled else self._troubled.discard)(lane)
 
     # What looks for work that nobody announced
 

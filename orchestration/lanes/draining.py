@@ -27,6 +27,8 @@ class Rest:
     again: float | None = None
     #: Other lanes whose scripts waited for those that have ended now.
     wake: frozenset[int] = frozenset()
+    #: Its next script was tried before, and did not get through.
+    is_troubled: bool = False
 
 
 def drain(lane: int, *, stop: Callable[[], bool] = lambda: False) -> Rest:
@@ -46,7 +48,9 @@ def drain(lane: int, *, stop: Callable[[], bool] = lambda: False) -> Rest:
     finally:
         lease.release(claim)
     following = head(lane)
-    return Rest(following.pause if following else None, wake)
+    if following is None:
+        return Rest(wake=wake)
+    return Rest(following.pause, wake, following.is_retry)
 
 
 def _work(claim: lease.Claim, stop: Callable[[], bool]) -> frozenset[int]:

@@ -30,6 +30,11 @@ class Head:
     #: Seconds until it may start; None: until something else happens.
     pause: float | None
 
+    @property
+    def is_retry(self) -> bool:
+        """Tell whether it was tried before, and did not get through."""
+        return any(log.attempt and not log.is_finished for log in self.logs)
+
 
 def head(lane: int) -> Head | None:
     """Return the script that is next in a lane; None when nothing waits."""
