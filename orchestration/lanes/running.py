@@ -32,7 +32,7 @@ class ScriptRun:
     def __init__(
         self, server: Server, sections: Sequence[SectionRun], *, lane: str, epoch: int, tick: Tick
     ) -> None:
-        self.host = replace(server.as_host(), server=server)
+        self.host = server.as_host()
         self.lane, self.epoch, self.tick = lane, epoch, tick
         self.sections = sections
         self.owners = {step.job.id: run for run in sections for step in run.steps}
